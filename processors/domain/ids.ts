@@ -1,0 +1,46 @@
+/** Deterministic identifiers: the same input gives the same id on every machine and every replay. */
+import { createHash, createHmac } from 'node:crypto'
+
+/** SHA-256 over length-prefixed fields, so that ('a:b','c') and ('a','b:c') differ. Hex, 64 characters. */
+export const digestOf = (...fields: readonly (string | Uint8Array)[]): string => {
+  const hash = createHash('sha256')
+  for (const field of fields) {
+    const bytes = typeof field === 'string' ? Buffer.from(field, 'utf8') : field
+    const length = Buffer.allocUnsafe(4)
+    length.writeUInt32BE(bytes.length)
+    hash.update(length).update(bytes)
+  }
+  return hash.digest('hex')
+}
+
+/** UUID version 5 (RFC 9562 section 5.5) in a namespace given as UUID. */
+export const uuid5 = (namespace: string, name: string): string => {
+  const bytes = createHash('sha1')
+    .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
+    .update(name, 'utf8')
+    .digest()
+    .subarray(0, 16)
+  bytes[6] = (bytes[6]! & 0x0f) | 0x50
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80
+  const hex = bytes.toString('hex')
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+}
+
+/** The namespace of every UUID v5 that Entrepot derives. */
+export const namespace_entrepot = '6f1c2d1e-6f5a-5c1b-9a55-3d0c8d9b7a10'
+
+/** `<platform>:<merchant>:<source variant id>`; `%` and `:` inside the parts are escaped so that the id splits back. */
+export const itemId = (platform: string, merchant: string, variant: string): string =>
+  [platform, merchant, variant].map((part) => part.replaceAll('%', '%25').replaceAll(':', '%3A')).join(':')
+
+/** The user's pseudonym: `<key version>.<HMAC-SHA-256 over platform and id, base64url, 128 bits>` (ENISA 2019, chapter 3). */
+export const userKey = (secret: Uint8Array, key_version: string, platform: string, id_type: string, id: string): string => {
+  const mac = createHmac('sha256', secret)
+  for (const field of [platform, id_type, id]) {
+    const bytes = Buffer.from(field, 'utf8')
+    const length = Buffer.allocUnsafe(4)
+    length.writeUInt32BE(bytes.length)
+    mac.update(length).update(bytes)
+  }
+  return `${key_version}.${mac.digest().subarray(0, 16).toString('base64url')}`
+}

@@ -1,0 +1,72 @@
+/** The searchable view of the log: rebuildable, written by the `index` processor alone. */
+import type { Vector } from '../domain/vector.ts'
+
+/** Named vector spaces of the one collection. Items and users do not mix: a search names its space. */
+export type Space = 'items' | 'users'
+
+export type PayloadValue = string | number | boolean | null
+export type Payload = Readonly<Record<string, PayloadValue>>
+
+/** Typed values only: no user text ever becomes a field name, an operator or a filter object. */
+export type Condition =
+  | { readonly field: string; readonly equals: string | number | boolean }
+  | { readonly field: string; readonly any_of: readonly (string | number)[] }
+  | { readonly field: string; readonly at_least?: number; readonly at_most?: number }
+export type Filter = {
+  readonly must?: readonly Condition[]
+  readonly must_not?: readonly Condition[]
+  /** Ids that may not come back. */
+  readonly exclude?: readonly string[]
+}
+
+export type Query = { readonly space: Space; readonly vector: Vector; readonly limit: number; readonly filter?: Filter }
+
+/** `similarity` is the cosine, greater is closer. Hits are sorted by similarity, ties by id. */
+export type Hit = { readonly id: string; readonly similarity: number; readonly payload: Payload }
+
+export type StoredPoint = {
+  readonly id: string
+  readonly version: number
+  readonly deleted: boolean
+  /** Unit length; for a tombstone null. */
+  readonly vector: Vector | null
+  readonly payload: Payload
+}
+
+/** A point to be written; a null vector makes a soft tombstone, which no search returns. */
+export type PointWrite = { readonly space: Space; readonly id: string; readonly vector: Vector | null; readonly payload: Payload }
+
+export interface VectorIndexRead {
+  /** One answer per query, in order. Vectors need not be normalised. Faults: index.unavailable, index.dimension. */
+  search(queries: readonly Query[]): Promise<readonly (readonly Hit[])[]>
+  /** The points that exist, tombstones included, by id. */
+  points(space: Space, ids: readonly string[]): Promise<ReadonlyMap<string, StoredPoint>>
+}
+
+export interface VectorIndex extends VectorIndexRead {
+  /**
+   * Writes points whose stored version is smaller than `version`, and returns once they are durable and searchable.
+   * `version` is the offset of the batch's last record in the topic it was read from (one guard serves a call):
+   * an equal or older version never replaces a newer one, so replays from any older offset are harmless.
+   */
+  write(points: readonly PointWrite[], version: number): Promise<void>
+}
+
+export type IndexDescription = {
+  readonly collection: string
+  readonly dims: number
+  /** Live points by space, tombstones not counted. */
+  readonly points: Readonly<Record<Space, number>>
+  readonly engine: string
+}
+
+export interface VectorIndexAdmin {
+  /** Creates collection, payload indexes and quantisation where they are missing; faults with `index.dimension` where they differ. */
+  ensure(): Promise<void>
+  describe(): Promise<IndexDescription>
+  /** Every point's id and version, tombstones included, for comparison with the log. */
+  versions(space: Space): AsyncIterable<{ readonly id: string; readonly version: number; readonly deleted: boolean }>
+  /** Hard-deletes tombstones older than `version`. Returns how many. */
+  purge(space: Space, version: number): Promise<number>
+  close(): Promise<void>
+}
