@@ -256,6 +256,11 @@ export const fault_codes = {
     means: 'The log no longer holds the next offset: records were deleted before they were read.',
     remedy: 'Decide: `entrepot run --accept-gap <topic>/<partition>` goes on from the oldest record that is left.',
   },
+  'breaker.open': {
+    kind: 'misconfigured',
+    means: 'Too many records in a row were dead-lettered.',
+    remedy: 'Correct the map or the producer, replay with `entrepot dlq replay`, and start again.',
+  },
   'log.locked': {
     kind: 'misconfigured',
     means: 'Another process has this folder open.',
@@ -267,6 +272,11 @@ export const fault_codes = {
     remedy: 'Restore the folder from a copy.',
   },
 
+  'progress.stalled': {
+    kind: 'defect',
+    means: 'Records wait, nothing is paused, and nothing moved for the progress time-out.',
+    remedy: 'The process exits with 70 so that its supervisor restarts it; report it with the log.',
+  },
   'outcome.lost': {
     kind: 'defect',
     means: 'A processor neither emitted, dropped nor dead-lettered a record.',

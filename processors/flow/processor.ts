@@ -12,6 +12,8 @@ export type InputRecord<V> = {
   readonly key: string
   /** Null is a tombstone. */
   readonly value: V | null
+  /** The value as it stands in the log. */
+  readonly bytes: Buffer | null
   readonly timestamp_ms: number
   readonly headers: readonly Header[]
 }
@@ -32,8 +34,13 @@ export type Emit<V = unknown> = {
   readonly causes: readonly number[]
 }
 
-/** An input that leaves no output: filtered for a closed reason, or refused by a malformed fault (dead-lettered with its bytes). */
-export type Dropped = { readonly at: number; readonly reason: string } | { readonly at: number; readonly fault: Fault }
+/**
+ * An input that leaves no output: filtered for a closed reason, or refused by a malformed fault (dead-lettered with its bytes).
+ * `original` is for a record of an earlier batch, parked in state until now: its bytes travel with it.
+ */
+export type Dropped =
+  | { readonly at: number; readonly reason: string }
+  | { readonly at: number; readonly fault: Fault; readonly original?: { readonly key: string; readonly bytes: Buffer | null } }
 
 /** A state change; `causes` names the input offsets that end in this change alone (parked until later). */
 export type CausedChange = StateChange & { readonly causes?: readonly number[] }
@@ -67,6 +74,8 @@ export type Processor<I, R> = {
   readonly writes_index?: boolean
   /** Call `run` with an empty batch at least this often, for state that waits for something. */
   readonly wakes_ms?: number
+  /** When the event behind an output entered the log, epoch ms, for the end-to-end latency; null when the output has none. */
+  readonly entered_at?: (emit: Emit) => number | null
   /** One line naming what it may look at. */
   readonly reads: (ports: ReadPorts, state: StateReader) => R
   readonly run: (batch: Batch<I>, reads: R) => Promise<Outcome>

@@ -1,0 +1,85 @@
+/** Makes items and users searchable: the only writer of the vector index, fed from read-committed, compacted topics. */
+import type { Indexed, ItemVector } from '../domain/catalog.ts'
+import type { Profile } from '../domain/profile.ts'
+import type { Emit, InputRecord, Processor } from '../flow/processor.ts'
+import type { Topic } from '../flow/topic.ts'
+import type { PointWrite } from '../ports/vector-index.ts'
+
+/** The last record of each key in the batch: with the batch's last offset as guard, a point then holds its key's state as of that offset. */
+const lastByKey = <V>(records: readonly InputRecord<V>[]): readonly InputRecord<V>[] => {
+  const last = new Map<string, InputRecord<V>>()
+  for (const record of records) last.set(record.key, record)
+  return [...last.values()]
+}
+
+/** A null payload field would match no filter; the index keeps what is there and `null` where nothing is. */
+const itemPoint = (item_id: string, value: ItemVector | null): PointWrite =>
+  value === null
+    ? { space: 'items', id: item_id, vector: null, payload: {} }
+    : {
+        space: 'items',
+        id: item_id,
+        vector: value.vector,
+        payload: {
+          ...value.card,
+          content_hash: value.content_hash,
+          model_digest: value.model_digest,
+          updated_at: value.source_updated_at,
+        },
+      }
+
+/** catalog.vectors.v1 -> the index -> catalog.indexed.v1, after the acknowledgement. */
+export const indexItems = (indexed: Topic<Indexed>): Processor<ItemVector, null> => ({
+  name: 'index',
+  does: 'upserts item vectors, and says so once they are acknowledged',
+  drops: [],
+  writes_index: true,
+  reads: () => null,
+  run: async (batch) => {
+    const emit: Emit[] = batch.records.map((record) => ({
+      to: indexed as Topic<unknown>,
+      key: record.key,
+      value: {
+        item_id: record.key,
+        op: record.value === null ? 'DELETE' : 'UPSERT',
+        content_hash: record.value?.content_hash ?? null,
+        model_digest: record.value?.model_digest ?? null,
+        version: record.offset,
+        ingested_at: record.value?.ingested_at ?? record.timestamp_ms,
+      } satisfies Indexed,
+      causes: [record.offset],
+    }))
+    return { emit, points: lastByKey(batch.records).map((record) => itemPoint(record.key, record.value)) }
+  },
+})
+
+/** users.profiles.v1 -> the index, so that users like this one can be found. Nothing is emitted. */
+export const indexUsers = (): Processor<Profile, null> => ({
+  name: 'index-users',
+  does: 'upserts user vectors',
+  drops: ['indexed', 'superseded', 'no_vector'],
+  writes_index: true,
+  reads: () => null,
+  run: async (batch) => {
+    const last = lastByKey(batch.records)
+    const newest = new Set(last.map((record) => record.offset))
+    const points: PointWrite[] = last.flatMap((record) => {
+      const vector = record.value?.preference ?? null
+      if (record.value !== null && vector === null) return []
+      const payload =
+        record.value === null
+          ? {}
+          : { events: record.value.events, as_of: record.value.as_of, model_digest: record.value.model_digest }
+      return [{ space: 'users', id: record.key, vector, payload }]
+    })
+    const dropped = batch.records.map((record) => ({
+      at: record.offset,
+      reason: !newest.has(record.offset)
+        ? 'superseded'
+        : record.value !== null && record.value.preference === null
+          ? 'no_vector'
+          : 'indexed',
+    }))
+    return { emit: [], points, dropped }
+  },
+})
