@@ -79,7 +79,7 @@ test('the reason names the nearest liked interaction, never a disliked one', () 
   expect(item!.reasons).toEqual([
     {
       code: 'SIMILAR_TO_BOUGHT',
-      weight: 0.625,
+      weight: expect.closeTo(0.625, 6),
       evidence: [{ event_id: 'e1', item_id: 'bought' }],
       text: expect.stringContaining('“BOUGHT”'),
     },
