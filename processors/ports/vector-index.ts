@@ -37,7 +37,10 @@ export type StoredPoint = {
 export type PointWrite = { readonly space: Space; readonly id: string; readonly vector: Vector | null; readonly payload: Payload }
 
 export interface VectorIndexRead {
-  /** One answer per query, in order. Vectors need not be normalised. Faults: index.unavailable, index.dimension. */
+  /**
+   * One answer per query, in order. Vectors need not be normalised; a zero or non-finite one is refused.
+   * Faults: index.unavailable, index.dimension, embed.degenerate.
+   */
   search(queries: readonly Query[]): Promise<readonly (readonly Hit[])[]>
   /** The points that exist, tombstones included, by id. */
   points(space: Space, ids: readonly string[]): Promise<ReadonlyMap<string, StoredPoint>>
@@ -48,6 +51,9 @@ export interface VectorIndex extends VectorIndexRead {
    * Writes points whose stored version is smaller than `version`, and returns once they are durable and searchable.
    * `version` is the offset of the batch's last record in the topic it was read from (one guard serves a call):
    * an equal or older version never replaces a newer one, so replays from any older offset are harmless.
+   * Of an id that comes twice in one call the last point stands. A call that faults by its arguments writes nothing;
+   * one that faults with index.unavailable may have written a part and is sent again as it was.
+   * Faults: index.unavailable, index.dimension, embed.degenerate.
    */
   write(points: readonly PointWrite[], version: number): Promise<void>
 }
@@ -66,7 +72,7 @@ export interface VectorIndexAdmin {
   describe(): Promise<IndexDescription>
   /** Every point's id and version, tombstones included, for comparison with the log. */
   versions(space: Space): AsyncIterable<{ readonly id: string; readonly version: number; readonly deleted: boolean }>
-  /** Hard-deletes tombstones older than `version`. Returns how many. */
+  /** Hard-deletes tombstones whose version is smaller than `version`. Returns how many. */
   purge(space: Space, version: number): Promise<number>
   close(): Promise<void>
 }
