@@ -18,7 +18,7 @@ export type Stage = {
 export type Topology = { readonly name: string; readonly stages: readonly Stage[]; readonly dead_letters: Topic<unknown> }
 
 type Runs<I> = {
-  run<R>(processor: Processor<I, R>, bounds: BatchBounds): { to(...topics: readonly Topic<never>[]): Stage }
+  run<R>(processor: Processor<I, R>, bounds: BatchBounds): { to(...topics: readonly Topic<unknown>[]): Stage }
 }
 
 const runs = <I>(from: Stage['from']): Runs<I> => ({
@@ -33,7 +33,7 @@ const runs = <I>(from: Stage['from']): Runs<I> => ({
 })
 
 /** Starts a stage at one of our topics; the processor must take exactly its values. */
-export const from = <V>(topic: Topic<V>): Runs<V> => runs<V>({ topic: topic as Topic<unknown> })
+export const from = <V>(topic: Topic<V>): Runs<V> => runs<V>({ topic })
 
 /** Starts a stage at platform topics, read as bytes. */
 export const fromSources = (sources: readonly SourceTopic[]): Runs<SourceBytes> => runs<SourceBytes>({ sources })

@@ -37,7 +37,7 @@ export const indexItems = (indexed: Topic<Indexed>): Processor<ItemVector, null>
   reads: () => null,
   run: async (batch) => {
     const emit: Emit[] = batch.records.map((record) => ({
-      to: indexed as Topic<unknown>,
+      to: indexed,
       key: record.key,
       value: {
         item_id: record.key,

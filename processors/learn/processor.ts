@@ -130,7 +130,7 @@ export const learn = (profiles: Topic<Profile>, settings: LearnSettings): Proces
     const emit: Emit[] = []
     for (const [user_key, { profile, causes }] of moved) {
       state.push({ key: profileKey(user_key), value: encodeProfile(profile) })
-      emit.push({ to: profiles as Topic<unknown>, key: user_key, value: profile, causes })
+      emit.push({ to: profiles, key: user_key, value: profile, causes })
     }
     return { emit, state, dropped }
   },

@@ -100,7 +100,7 @@ export const recommend = (recommendations: Topic<Recommendation>, settings: Reco
         freshness_ms: Math.max(0, batch.now_ms - profile.last_occurred_at),
         filtered_out,
       }
-      emit.push({ to: recommendations as Topic<unknown>, key: record.key, value: list, causes: [record.offset] })
+      emit.push({ to: recommendations, key: record.key, value: list, causes: [record.offset] })
     })
     return { emit, dropped }
   },

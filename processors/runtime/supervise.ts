@@ -82,8 +82,9 @@ export const supervise = async (options: SuperviseOptions): Promise<Supervisor> 
     ending ??= (async () => {
       stopping.abort()
       for (const task of running.values()) task.abort.abort()
-      const drained = Promise.all([...running.values()].map((task) => task.done))
-      await Promise.race([drained, clock.sleep(limits.drain_ms)])
+      const enough = new AbortController()
+      const drained = Promise.all([...running.values()].map((task) => task.done)).then(() => enough.abort())
+      await Promise.race([drained, clock.sleep(limits.drain_ms, enough.signal)])
       const left = await Promise.allSettled([...subscriptions.values()].map((subscription) => subscription.close()))
       const failed = left.find((result) => result.status === 'rejected')
       finish(fault ?? (failed === undefined ? undefined : asFault(failed.reason)))
