@@ -1,0 +1,105 @@
+/** Every topic and processor, in the order an event meets them. Start reading here. */
+
+import type { Platform } from './canonicalize/platform.ts'
+import { type CanonicalizeSettings, canonicalize } from './canonicalize/processor.ts'
+import type { Indexed, ItemVector } from './domain/catalog.ts'
+import type { Interaction } from './domain/interaction.ts'
+import type { Item } from './domain/item.ts'
+import type { Profile } from './domain/profile.ts'
+import type { Recommendation } from './domain/recommendation.ts'
+import { type EmbedSettings, embed } from './embed/processor.ts'
+import { type SourceTopic, topic } from './flow/topic.ts'
+import { type BatchBounds, define, from, fromSources, type Topology } from './flow/topology.ts'
+import { indexItems, indexUsers } from './index/processor.ts'
+import type { LearnSettings } from './learn/fold.ts'
+import { learn } from './learn/processor.ts'
+import { type RecommendSettings, recommend } from './recommend/processor.ts'
+
+export type TopologySettings = {
+  /** Name of the whole: prefix of every consumer group. */
+  readonly name: string
+  /** Prefix of our topics' names. */
+  readonly prefix: string
+  readonly partitions: number
+  readonly platforms: readonly Platform[]
+  readonly canonicalize: CanonicalizeSettings
+  readonly embed: EmbedSettings
+  readonly learn: LearnSettings
+  readonly recommend: RecommendSettings
+  readonly bounds: Readonly<Record<'canonicalize' | 'embed' | 'index' | 'learn' | 'recommend', BatchBounds>>
+}
+
+export const topicsOf = ({ prefix, partitions }: Pick<TopologySettings, 'prefix' | 'partitions'>) => {
+  const named = <V>(name: string, schema: string, key: string, keep: 'latest' | { days: number }, holds: string) =>
+    topic<V>(`${prefix}${name}`, { schema, key, partitions, keep, holds })
+  return {
+    //                            name                        value schema      key         keeps          holds
+    items: named<Item>(
+      'catalog.items.v1',
+      'item',
+      'item_id',
+      'latest',
+      'one offer: a platform’s listing of one variant, canonical',
+    ),
+    vectors: named<ItemVector>(
+      'catalog.vectors.v1',
+      'vector',
+      'item_id',
+      'latest',
+      'its text embedding, content hash and model digest',
+    ),
+    indexed: named<Indexed>('catalog.indexed.v1', 'indexed', 'item_id', { days: 7 }, 'the item is searchable from here on'),
+    interactions: named<Interaction>(
+      'behavior.interactions.v1',
+      'interaction',
+      'user_key',
+      { days: 30 },
+      'one action of one user on one item',
+    ),
+    profiles: named<Profile>('users.profiles.v1', 'profile', 'user_key', 'latest', 'a user’s vectors and recent interactions'),
+    recommendations: named<Recommendation>(
+      'recommendations.v1',
+      'recommendation',
+      'user_key',
+      { days: 7 },
+      'a ranked list with scores and reasons',
+    ),
+    dead_letters: named<unknown>(
+      'dead-letters.v1',
+      'none',
+      'theirs',
+      { days: 30 },
+      'refused records: original bytes, reason, place',
+    ),
+  }
+}
+
+/** The topics that platforms publish to, as their maps name them. */
+export const sourcesOf = (platforms: readonly Platform[]): readonly SourceTopic[] =>
+  platforms.flatMap((platform) => platform.sources.map(({ topic: name, kind }) => ({ name, platform: platform.name, kind })))
+
+export const topology = (settings: TopologySettings): Topology => {
+  const t = topicsOf(settings)
+  const { bounds, platforms } = settings
+  return define(
+    settings.name,
+    [
+      // Many platforms' words, one vocabulary.
+      fromSources(sourcesOf(platforms))
+        .run(canonicalize(platforms, t, settings.canonicalize), bounds.canonicalize)
+        .to(t.items, t.interactions),
+      // Text to a unit vector, once per text and model.
+      from(t.items).run(embed(t.vectors, settings.embed), bounds.embed).to(t.vectors),
+      // Searchable from here on.
+      from(t.vectors).run(indexItems(t.indexed), bounds.index).to(t.indexed),
+      // `match` reads catalog.indexed.v1 and `cluster` its links: one product of many shops gets one entity id here.
+      // A click moves its user's vectors.
+      from(t.interactions).run(learn(t.profiles, settings.learn), bounds.learn).to(t.profiles),
+      from(t.profiles).run(indexUsers(), bounds.index).to(),
+      // `relate` reads learn's pairs: what is bought together joins the candidates here.
+      // A moved profile gets a new list.
+      from(t.profiles).run(recommend(t.recommendations, settings.recommend), bounds.recommend).to(t.recommendations),
+    ],
+    t.dead_letters,
+  )
+}
