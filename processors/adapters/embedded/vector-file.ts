@@ -1,0 +1,165 @@
+/** The durable half of the embedded index: points in one SQLite file, guarded by version in SQL. */
+import Database from 'better-sqlite3'
+import { Fault } from '../../domain/fault.ts'
+import type { Vector } from '../../domain/vector.ts'
+import { fromBytes, toBytes } from '../../domain/vector.ts'
+import type { Payload, Space, StoredPoint } from '../../ports/vector-index.ts'
+import type { Layout } from './vector-lists.ts'
+
+/** Rows of the table name their space by number. */
+const space_numbers: Readonly<Record<Space, number>> = { items: 0, users: 1 }
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS points (
+    space INTEGER NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    vector BLOB,
+    payload TEXT NOT NULL,
+    PRIMARY KEY (space, id)
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS tombstones ON points (space, version) WHERE vector IS NULL;
+  CREATE TABLE IF NOT EXISTS layouts (
+    space INTEGER PRIMARY KEY,
+    centroids BLOB NOT NULL,
+    probes TEXT NOT NULL,
+    rows_at_training INTEGER NOT NULL
+  ) STRICT;
+`
+
+/** A point as it goes into the file: checked, of unit length, its payload as JSON. */
+export type FilePoint = {
+  readonly space: Space
+  readonly id: string
+  readonly vector: Vector | null
+  readonly payload_json: string
+}
+
+export type FileVersion = { readonly row: number; readonly id: string; readonly version: number; readonly deleted: boolean }
+
+export type VectorFile = {
+  /** What the file was made for. */
+  readonly dims: number
+  readonly model_digest: string
+  /** Writes in one transaction, on disk when it returns; says of each point whether it was newer than what was stored. */
+  write(points: readonly FilePoint[], version: number): readonly boolean[]
+  get(space: Space, id: string): StoredPoint | undefined
+  /** Every live point. Nothing else may be asked of the file until the iteration ends. */
+  live(space: Space): IterableIterator<{ readonly id: string; readonly vector: Vector; readonly payload: Payload }>
+  /** The versions of up to `limit` points of a space that come after the row number `after`, in the order of rows. */
+  versions(space: Space, after: number, limit: number): readonly FileVersion[]
+  purge(space: Space, version: number): number
+  layout(space: Space): Layout | undefined
+  saveLayout(space: Space, layout: Layout): void
+  close(): void
+}
+
+const translated = (path: string, error: unknown): Fault => {
+  if (error instanceof Fault) return error
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
+  const message = error instanceof Error ? error.message : String(error)
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
+    return new Fault('log.locked', `Another process has ${path} open; stop it, or use another folder.`, {}, error)
+  if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB'))
+    return new Fault('log.corrupt', `${path} is damaged; delete it and replay: it is rebuilt from the log.`, {}, error)
+  return new Fault('index.unavailable', `${path} cannot be read or written: ${message}`, {}, error)
+}
+
+/** Opens or creates the file; a new one is for vectors [dims] of the model. Faults: log.locked, log.corrupt, index.unavailable. */
+export const openVectorFile = (path: string, dims: number, model_digest: string): VectorFile => {
+  const guarded = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      throw translated(path, error)
+    }
+  }
+
+  const database = guarded(() => {
+    const opened = new Database(path)
+    try {
+      // Four rows of a 384-dimensional vector and its card fill an 8 KiB page; one and a half would fit 4 KiB.
+      opened.pragma('page_size = 8192')
+      opened.pragma('locking_mode = EXCLUSIVE')
+      opened.pragma('journal_mode = WAL')
+      opened.pragma('synchronous = FULL')
+      opened.pragma('cache_size = -8192')
+      opened.exec(schema)
+      opened
+        .prepare("INSERT INTO meta VALUES ('dims', ?), ('model_digest', ?) ON CONFLICT DO NOTHING")
+        .run(String(dims), model_digest)
+      return opened
+    } catch (error) {
+      opened.close()
+      throw error
+    }
+  })
+
+  const meta = (name: string): string =>
+    (database.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(name) as string) ?? ''
+  const upsert = database.prepare(`
+    INSERT INTO points (space, id, version, vector, payload) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (space, id) DO UPDATE SET version = excluded.version, vector = excluded.vector, payload = excluded.payload
+    WHERE excluded.version > points.version`)
+  const select = database.prepare('SELECT version, vector, payload FROM points WHERE space = ? AND id = ?').raw()
+  const selectLive = database.prepare('SELECT id, vector, payload FROM points WHERE space = ? AND vector IS NOT NULL').raw()
+  const selectVersions = database
+    .prepare('SELECT rowid, id, version, vector IS NULL FROM points WHERE space = ? AND rowid > ? ORDER BY rowid LIMIT ?')
+    .raw()
+  const remove = database.prepare('DELETE FROM points WHERE space = ? AND vector IS NULL AND version < ?')
+  const selectLayout = database.prepare('SELECT centroids, probes, rows_at_training FROM layouts WHERE space = ?').raw()
+  const upsertLayout = database.prepare('INSERT OR REPLACE INTO layouts VALUES (?, ?, ?, ?)')
+
+  const writeAll = database.transaction((points: readonly FilePoint[], version: number) =>
+    points.map(
+      ({ space, id, vector, payload_json }) =>
+        upsert.run(space_numbers[space], id, version, vector === null ? null : toBytes(vector), payload_json).changes === 1,
+    ),
+  )
+
+  return {
+    dims: Number(meta('dims')),
+    model_digest: meta('model_digest'),
+    write: (points, version) => guarded(() => writeAll.immediate(points, version)),
+    get: (space, id) =>
+      guarded(() => {
+        const row = select.get(space_numbers[space], id) as [number, Buffer | null, string] | undefined
+        if (row === undefined) return undefined
+        const [version, bytes, payload] = row
+        return {
+          id,
+          version,
+          deleted: bytes === null,
+          vector: bytes === null ? null : fromBytes(bytes),
+          payload: JSON.parse(payload) as Payload,
+        }
+      }),
+    *live(space) {
+      for (const row of selectLive.iterate(space_numbers[space])) {
+        const [id, bytes, payload] = row as [string, Buffer, string]
+        yield { id, vector: fromBytes(bytes), payload: JSON.parse(payload) as Payload }
+      }
+    },
+    versions: (space, after, limit) =>
+      guarded(() =>
+        (selectVersions.all(space_numbers[space], after, limit) as [number, string, number, number][]).map(
+          ([row, id, version, deleted]) => ({ row, id, version, deleted: deleted === 1 }),
+        ),
+      ),
+    purge: (space, version) => guarded(() => remove.run(space_numbers[space], version).changes),
+    layout: (space) =>
+      guarded(() => {
+        const row = selectLayout.get(space_numbers[space]) as [Buffer, string, number] | undefined
+        if (row === undefined) return undefined
+        return { centroids: fromBytes(row[0]), probes: JSON.parse(row[1]) as number[], rows_at_training: row[2] }
+      }),
+    saveLayout: (space, layout) =>
+      guarded(() => {
+        upsertLayout.run(space_numbers[space], toBytes(layout.centroids), JSON.stringify(layout.probes), layout.rows_at_training)
+      }),
+    close: () => {
+      database.close()
+    },
+  }
+}

@@ -1,0 +1,281 @@
+/**
+ * VectorIndex in one process and one file: points are durable in `vectors.db`, a quantised copy is searched in memory.
+ * A write is on disk and searchable when it returns; both happen in one turn of the event loop, so a search sees all of it or nothing.
+ */
+import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
+import { Fault } from '../../domain/fault.ts'
+import type { Filter, Hit, Payload, Query, Space, StoredPoint, VectorIndex, VectorIndexAdmin } from '../../ports/vector-index.ts'
+import { lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
+import { openVectorFile } from './vector-file.ts'
+import type { Neighbour } from './vector-lists.ts'
+import { openVectorLists } from './vector-lists.ts'
+import { openPayloads } from './vector-payloads.ts'
+
+/** Searching and learning yield to the event loop after this long, so that nothing else waits behind a large call. */
+const slice_ms = 5
+
+/** Slots looked at to estimate what share of the points a filter lets through. */
+const share_sample = 256
+
+/** Nanoseconds a row of 384 dimensions costs when lists are scanned, when it is picked alone, and when a filter is tested on it. */
+const cost_ns = { scanned: 50, picked: 300, tested: 15 }
+
+const versions_page = 1_000
+
+/** What a filter lets through, apart from excluded ids. `slots` is filled when it pays to know them all. */
+type Passing = { readonly accepts: (slot: number) => boolean; readonly share: number; slots: Int32Array | undefined }
+
+/** The searchable copy of one space. Points have slots; a deleted point's slot is used again. */
+const openSpace = async (dims: number, exact_rows_max: number | undefined) => {
+  const ids: string[] = []
+  const slot_of = new Map<string, number>()
+  const free: number[] = []
+  const payloads = openPayloads()
+  const lists = await openVectorLists({
+    dims,
+    before: (a, b) => ids[a]! < ids[b]!,
+    ...(exact_rows_max === undefined ? {} : { exact_rows_max }),
+  })
+
+  const passing = (filter: Filter): Passing => {
+    const accepts = payloads.accepts(filter)
+    const stride = Math.max(1, Math.floor(ids.length / share_sample))
+    let live = 0
+    let accepted = 0
+    for (let slot = 0; slot < ids.length; slot += stride) {
+      if (!lists.has(slot)) continue
+      live += 1
+      if (accepts(slot)) accepted += 1
+    }
+    return { accepts, share: Math.max(accepted, 0.5) / Math.max(live, 1), slots: undefined }
+  }
+
+  const slotsOf = ({ accepts }: Passing): Int32Array => {
+    const slots: number[] = []
+    for (let slot = 0; slot < ids.length; slot++) if (lists.has(slot) && accepts(slot)) slots.push(slot)
+    return Int32Array.from(slots)
+  }
+
+  return {
+    lists,
+    put(id: string, vector: Float32Array, payload: Payload): void {
+      let slot = slot_of.get(id)
+      if (slot === undefined) {
+        slot = free.pop() ?? ids.length
+        ids[slot] = id
+        slot_of.set(id, slot)
+      }
+      lists.put(slot, vector)
+      payloads.set(slot, payload)
+    },
+    drop(id: string): void {
+      const slot = slot_of.get(id)
+      if (slot === undefined) return
+      lists.drop(slot)
+      payloads.clear(slot)
+      slot_of.delete(id)
+      free.push(slot)
+    },
+    /** `known` keeps what was found out about filters for the other queries of the same call and moment. */
+    search(query: Query, known: Map<string, Passing>): readonly Hit[] {
+      const { limit, filter = {} } = query
+      const vector = usableVector(query.vector, dims)
+      const excluded = new Set<number>()
+      for (const id of filter.exclude ?? []) {
+        const slot = slot_of.get(id)
+        if (slot !== undefined) excluded.add(slot)
+      }
+      let found: Neighbour[]
+      if ((filter.must?.length ?? 0) + (filter.must_not?.length ?? 0) === 0) {
+        const share = limit / (limit + excluded.size)
+        found =
+          excluded.size === 0
+            ? lists.search(vector, limit)
+            : lists.search(vector, limit, { accepts: (slot) => !excluded.has(slot), share })
+      } else {
+        const key = JSON.stringify([query.space, filter.must, filter.must_not])
+        let pass = known.get(key)
+        if (pass === undefined) {
+          pass = passing(filter)
+          known.set(key, pass)
+        }
+        const { accepts } = pass
+        const share = (pass.share * limit) / (limit + excluded.size)
+        const picking = (pass.slots === undefined ? cost_ns.tested : 0) + pass.share * cost_ns.picked
+        const allowed = excluded.size === 0 ? accepts : (slot: number) => accepts(slot) && !excluded.has(slot)
+        if (picking < lists.scanned(limit, share) * cost_ns.scanned) {
+          pass.slots ??= slotsOf(pass)
+          found = lists.searchAmong(vector, limit, pass.slots, allowed)
+        } else found = lists.search(vector, limit, { accepts: allowed, share })
+      }
+      return found.map(({ slot, similarity }) => ({ id: ids[slot]!, similarity, payload: payloads.get(slot) }))
+    },
+  }
+}
+
+export type EmbeddedVectorIndex = {
+  readonly index: VectorIndex
+  readonly admin: VectorIndexAdmin
+  /** Resolves when no lists are being learned; for benches and tests. */
+  settled(): Promise<void>
+}
+
+/**
+ * Opens `vectors.db` in `folder`, for vectors [dims] of the model with this digest, and loads it: about 2 s for 100,000 points.
+ * Memory: about 1.2 KiB a point of 384 dimensions besides the texts of its payload.
+ * Faults: log.locked, log.corrupt, index.unavailable; `ensure` faults with index.dimension for another model's file.
+ */
+export const openEmbeddedVectorIndex = async (options: {
+  readonly folder: string
+  readonly dims: number
+  readonly model_digest: string
+  /** Up to this many points of a space a search looks at all of them; 20,000 unless told. */
+  readonly exact_rows_max?: number
+}): Promise<EmbeddedVectorIndex> => {
+  const { folder, dims, model_digest } = options
+  const file = openVectorFile(join(folder, 'vectors.db'), dims, model_digest)
+  const spaces = {
+    items: await openSpace(dims, options.exact_rows_max),
+    users: await openSpace(dims, options.exact_rows_max),
+  }
+  let closed = false
+  let learning: Promise<void> | undefined
+
+  const assertOpened = (): void => {
+    if (closed) throw new Fault('index.unavailable', 'The embedded index is closed.')
+    if (file.dims !== dims || file.model_digest !== model_digest)
+      throw new Fault(
+        'index.dimension',
+        `vectors.db holds vectors of ${file.dims} dimensions of model ${file.model_digest.slice(0, 8)}; the configured model ` +
+          `${model_digest.slice(0, 8)} makes ${dims}. Configure that model again, or delete vectors.db and replay.`,
+        { dims, dims_stored: file.dims },
+      )
+  }
+
+  const learnSpace = async (space: Space): Promise<void> => {
+    const { lists } = spaces[space]
+    while (!closed && lists.trainingDue()) {
+      let since = performance.now()
+      for (const _ of lists.train()) {
+        if (performance.now() - since < slice_ms) continue
+        await setImmediate()
+        if (closed) return
+        since = performance.now()
+      }
+      const layout = lists.layout()
+      if (layout !== undefined && !closed) file.saveLayout(space, layout)
+    }
+  }
+
+  const learnWhenDue = (): void => {
+    if (learning !== undefined || !(spaces.items.lists.trainingDue() || spaces.users.lists.trainingDue())) return
+    learning = (async () => {
+      try {
+        await learnSpace('items')
+        await learnSpace('users')
+      } finally {
+        learning = undefined
+      }
+    })()
+  }
+
+  if (file.dims === dims && file.model_digest === model_digest)
+    for (const space of ['items', 'users'] as const) {
+      const layout = file.layout(space)
+      if (layout !== undefined) spaces[space].lists.restore(layout)
+      for (const { id, vector, payload } of file.live(space)) spaces[space].put(id, vector, payload)
+    }
+  learnWhenDue()
+
+  const index: VectorIndex = {
+    async search(queries) {
+      assertOpened()
+      const answers: (readonly Hit[])[] = []
+      let known = new Map<string, Passing>()
+      let since = performance.now()
+      for (const query of queries) {
+        if (performance.now() - since > slice_ms) {
+          await setImmediate()
+          assertOpened()
+          // Points may have changed in between, and with them what a filter lets through.
+          known = new Map()
+          since = performance.now()
+        }
+        answers.push(spaces[query.space].search(query, known))
+      }
+      return answers
+    },
+    async points(space, ids) {
+      assertOpened()
+      const found = new Map<string, StoredPoint>()
+      for (const id of ids) {
+        const point = file.get(space, id)
+        if (point !== undefined) found.set(id, point)
+      }
+      return found
+    },
+    async write(points, version) {
+      assertOpened()
+      const usable = lastOfEach(points).map(({ space, id, vector, payload }) => ({
+        space,
+        id,
+        vector: vector === null ? null : usableVector(vector, dims),
+        payload_json: JSON.stringify(payload),
+      }))
+      for (const space of ['items', 'users'] as const)
+        spaces[space].lists.reserve(usable.filter((point) => point.space === space).length)
+      const applied = file.write(usable, version)
+      usable.forEach(({ space, id, vector, payload_json }, i) => {
+        if (!applied[i]) return
+        // The payload is parsed again so that no text of it keeps a larger text alive that it was cut from.
+        if (vector === null) spaces[space].drop(id)
+        else spaces[space].put(id, vector, JSON.parse(payload_json) as Payload)
+      })
+      learnWhenDue()
+    },
+  }
+
+  const admin: VectorIndexAdmin = {
+    async ensure() {
+      assertOpened()
+    },
+    async describe() {
+      assertOpened()
+      return {
+        collection: 'vectors.db',
+        dims,
+        points: { items: spaces.items.lists.size(), users: spaces.users.lists.size() },
+        engine: 'embedded, int8 scan with IVF over SQLite',
+      }
+    },
+    async *versions(space) {
+      let after = 0
+      for (;;) {
+        assertOpened()
+        const page = file.versions(space, after, versions_page)
+        for (const { id, version, deleted } of page) yield { id, version, deleted }
+        if (page.length < versions_page) return
+        after = page.at(-1)!.row
+      }
+    },
+    async purge(space, version) {
+      assertOpened()
+      return file.purge(space, version)
+    },
+    async close() {
+      if (closed) return
+      closed = true
+      await learning
+      file.close()
+    },
+  }
+
+  return {
+    index,
+    admin,
+    async settled() {
+      while (learning !== undefined) await learning
+    },
+  }
+}
