@@ -1,6 +1,6 @@
 /** The HTTP side: health, metrics, version, and a user's recommendations. Read-only; hardened before it is opened. */
 import { isIPv4 } from 'node:net'
-import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyServerOptions } from 'fastify'
 import { asFault, Fault } from '../domain/fault.ts'
 import type { Recommendation } from '../domain/recommendation.ts'
 import { type Log, no_log } from '../telemetry/log.ts'
@@ -141,7 +141,8 @@ export const buildHttp = (options: HttpOptions): FastifyInstance => {
     ...hardened,
     // A path that cannot be decoded never reaches the hooks below; the stock answer would repeat it.
     frameworkErrors: (_error, _request, reply) => {
-      reply.code(400).headers(headers).send({ code: 'request.invalid', message: 'The request cannot be read.' })
+      const answer = reply as FastifyReply
+      answer.code(400).headers(headers).send({ code: 'request.invalid', message: 'The request cannot be read.' })
     },
   })
   app.server.maxConnections = connections_max
