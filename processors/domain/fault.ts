@@ -266,10 +266,15 @@ export const fault_codes = {
     means: 'Another process has this folder open.',
     remedy: 'Stop it, or use another folder.',
   },
+  'log.unauthorized': {
+    kind: 'misconfigured',
+    means: 'The brokers refuse these credentials, or the principal lacks a right.',
+    remedy: 'The message names what was refused: correct the credentials, or grant the right.',
+  },
   'log.corrupt': {
     kind: 'misconfigured',
-    means: 'The embedded log fails its integrity check.',
-    remedy: 'Restore the folder from a copy.',
+    means: 'The log fails its integrity check.',
+    remedy: 'Embedded: restore the folder from a copy. Kafka: the message names the partition and offset.',
   },
 
   'progress.stalled': {
