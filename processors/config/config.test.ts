@@ -116,10 +116,15 @@ describe('where settings come from', () => {
     const { settings } = load(yaml, { ENTREPOT_LEARN_WEIGHTS: 'dismiss=-9' }, [
       'platforms.shops.shopify.currency=USD',
       'platforms.shops.woo.currency=PLN',
+      'platforms.shops.shopify/a.myshopify.com.currency=SEK',
       'learn.weights.VIEW=2',
     ])
     expect(settings.learn.weights).toMatchObject({ PURCHASE: 10, DISMISS: -9, VIEW: 2, CLICK: 1.5 })
-    expect(settings.platforms.shops).toEqual({ shopify: { currency: 'USD', market: 'DE' }, woo: { currency: 'PLN' } })
+    expect(settings.platforms.shops).toEqual({
+      shopify: { currency: 'USD', market: 'DE' },
+      woo: { currency: 'PLN' },
+      'shopify/a.myshopify.com': { currency: 'SEK' },
+    })
   })
 
   test('paths in the file are relative to the file', () => {

@@ -148,17 +148,18 @@ const parseNumbers = (name: string, setting: Setting<unknown>, raw: Raw): Readon
     }),
   )
 
-const shop_word = /^[a-z0-9][a-z0-9_-]{0,63}$/u
+const shop_name = /^[a-z0-9][a-z0-9_-]{0,63}(\/[^\s\p{Cc}]{1,128})?$/u
+const shop_setting_name = /^[a-z][a-z0-9_]{0,63}$/u
 
 const parseShops = (name: string, raw: Raw): Shops => {
   if (!('entries' in raw)) return refuse(raw.where, name, 'takes a map of platforms, each with a map of settings')
   return Object.fromEntries(
     raw.entries.map(({ key, where, value }) => {
-      if (!shop_word.test(key))
-        return refuse(where, name, `takes platform names of lower-case letters, digits, _ and -, not ${shown(key)}`)
+      if (!shop_name.test(key))
+        return refuse(where, name, `takes names like shopify or shopify/a-shop, the platform in lower case, not ${shown(key)}`)
       if (!('entries' in value)) return refuse(where, `${name}.${key}`, 'takes a map of settings, such as `{ currency: EUR }`')
       const settings = value.entries.map((entry) => {
-        if (!shop_word.test(entry.key))
+        if (!shop_setting_name.test(entry.key))
           return refuse(entry.where, `${name}.${key}`, `takes lower-case setting names, not ${shown(entry.key)}`)
         return [entry.key, scalar(entry.value, `${name}.${key}.${entry.key}`, 'one value')] as const
       })
@@ -362,7 +363,9 @@ const setLayer = (pairs: readonly string[], layer: Layer, problems: Problems): v
     if (base?.setting.type === 'secret') push(layer, given, { raw: { where, text: value }, origin: '--set' })
     else {
       const named = path.map((_, i) => by_name.get(path.slice(0, path.length - i).join('.'))).find((found) => found !== undefined)
-      const inside = named === undefined ? [] : path.slice(named.path.length)
+      const words = named === undefined ? [] : path.slice(named.path.length)
+      // A shop's own name may hold dots: `platforms.shops.shopify/a.myshopify.com.currency`.
+      const inside = named?.setting.type === 'shops' && words.length > 2 ? [words.slice(0, -1).join('.'), words.at(-1)!] : words
       const table = named?.setting.type === 'numbers' || named?.setting.type === 'shops'
       if (named === undefined || (inside.length > 0 && !table)) {
         const meant = nearest(given, names)

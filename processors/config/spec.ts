@@ -179,21 +179,25 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       doc: 'Folder of another model (ONNX weights, tokenizer and model card); unset means the one that ships with Entrepot.',
       example: '/models/multilingual-e5-small',
     }),
+    digest: text(null, {
+      doc: 'SHA-256 of the encoder in model.folder, where the folder is not trusted to pin itself; the shipped model has its own.',
+      pattern: { expression: /^[0-9a-f]{64}$/u, says: '64 lower-case hexadecimal digits' },
+    }),
     workers: integer(null, {
       doc: 'Worker threads, one session each; unset means one per core, less one for everything else.',
       unit: 'threads',
       min: 1,
       max: 256,
     }),
-    batch_tokens_max: integer(4_096, {
-      doc: 'Token budget of one inference call, padding included.',
+    batch_tokens_max: integer(768, {
+      doc: 'Token budget of one inference call, padding included. 512 to 1,024 is best on a CPU; a GPU wants tens of thousands.',
       unit: 'tokens',
-      min: 512,
-      max: 131_072,
+      min: 128,
+      max: 1_048_576,
     }),
     providers: list(['cpu'], {
       doc: 'Execution providers of ONNX Runtime, in order of preference.',
-      allowed: ['cpu', 'cuda', 'tensorrt', 'coreml', 'dml'],
+      allowed: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'],
       example: 'cuda,cpu',
     }),
   }),
@@ -207,7 +211,7 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       example: 'shopify,ga4',
     }),
     shops: shops({
-      doc: 'What a platform’s payload leaves out, by platform: `currency` (ISO 4217), `market` (ISO 3166), `time_zone` (IANA), `merchant_id`, `language` (BCP 47), `user_realm` (platforms that share one realm share their users), and whatever a map of yours asks for.',
+      doc: 'What payloads leave out, by `<platform>`, or `<platform>/<shop>` for one of several shops: `currency` (ISO 4217), `market` (ISO 3166), `time_zone` (IANA), `merchant_id`, `language` (BCP 47), `user_realm` (platforms of one realm share their users), and whatever a map asks for; `entrepot explain-map` lists it.',
       example: '{ shopify: { currency: EUR, market: DE, time_zone: Europe/Berlin, merchant_id: shop-1 } }',
     }),
   }),
@@ -227,16 +231,16 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       min: 0,
       max: 90,
     }),
-    dedupe_ids_max: integer(1_000_000, {
+    dedupe_ids_max: integer(10_000_000, {
       doc: 'Most event ids kept per input partition; beyond it the oldest go first. One costs about 100 bytes of state.',
       unit: 'ids',
       min: 1_000,
       max: 100_000_000,
     }),
     late_after_days: number(30, {
-      doc: 'An interaction that comes more than this behind its event time is dropped as `late`.',
+      doc: 'An interaction that comes more than this behind its event time is dropped as `late`. 0 keeps all, for replays of history.',
       unit: 'days',
-      min: 0.01,
+      min: 0,
       max: 3_650,
     }),
     reference_currency: text('EUR', {
@@ -277,25 +281,35 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       min: 1,
       max: 1_440,
     }),
+    join_wait_minutes: number(10, {
+      doc: 'How long an interaction waits for its item to be indexed before it is dead-lettered as `join.missing`.',
+      unit: 'minutes',
+      min: 0,
+      max: 10_080,
+    }),
+    join_waiting_max: integer(100_000, {
+      doc: 'Most interactions that wait per partition; beyond it the oldest go first.',
+      unit: 'records',
+      min: 0,
+      max: 10_000_000,
+    }),
     weights: numbers(
       {
         VIEW: 1,
-        VIEW_LIST: 0,
         CLICK: 1.5,
-        SEARCH: 0,
         ADD_TO_CART: 4,
         REMOVE_FROM_CART: -2,
         WISHLIST: 3,
         CHECKOUT: 4,
         PURCHASE: 8,
         REFUND: -6,
-        RATE: 4,
-        REVIEW: 4,
+        RATE: 8,
+        REVIEW: 8,
         SHARE: 2,
         DISMISS: -4,
       },
       {
-        doc: 'What an interaction of each type adds; given keys replace the default’s. RATE and REVIEW are scaled by the rating, from -1 at 0 to 1 at 1.',
+        doc: 'What an interaction of each type adds; a type without weight teaches nothing, given keys replace the default’s. RATE and REVIEW are scaled by the rating, from -1 at 0 to 1 at 1.',
         example: '{ PURCHASE: 10, DISMISS: -6 }',
         keys: interaction_types,
         min: -100,
@@ -304,13 +318,24 @@ export const spec = section('One YAML file, environment variables and `--set` ma
     ),
   }),
   recommend: section('From profiles to lists.', {
+    session_share: number(0.5, {
+      doc: 'Share of the session vector in the score; the preference vector has the rest.',
+      min: 0,
+      max: 1,
+    }),
     count: integer(10, { doc: 'Items in a list.', unit: 'items', min: 1, max: 100 }),
     candidates: integer(200, { doc: 'Candidates retrieved for each vector.', unit: 'items', min: 10, max: 2_000 }),
     debounce_ms: integer(0, {
-      doc: 'Shortest time between two lists of one user; 0 publishes on every batch in which the profile moved. Raise it to spare the index.',
+      doc: 'A profile’s moves within this time lead to one list. The greater of it and stages.recommend.linger_ms counts; raise it to spare the index.',
       unit: 'ms',
       min: 0,
-      max: 3_600_000,
+      max: 10_000,
+    }),
+    evidence_max: integer(10, {
+      doc: 'Recent and bought items looked up as evidence for the reasons, each at most.',
+      unit: 'items',
+      min: 1,
+      max: 50,
     }),
     placement: text('home', {
       doc: 'The placement that the lists are for.',
