@@ -239,7 +239,7 @@ describe('every value is checked', () => {
     ['canonicalize: { rates: { USD: 0 } }', 'canonicalize.rates.USD takes more than 0'],
     ['canonicalize: { rates: { usd: 1 } }', 'canonicalize.rates takes ISO 4217 codes'],
     ['platforms: { shops: { shopify: EUR } }', 'platforms.shops.shopify takes a map of settings'],
-    ['platforms: { shops: { Shopify: {} } }', 'lower-case'],
+    ['platforms: { shops: { Shopify: {} } }', 'in lower case'],
     ['canonicalize: { rates_as_of: 2026-13-01 }', 'takes a day, YYYY-MM-DD'],
     ['identity: { key_version: "K 1" }', '1 to 8 lower-case letters and digits'],
     ['limits: { backoff_max_ms: 20 }', 'limits.backoff_max_ms must be at least limits.backoff_first_ms'],
