@@ -27,7 +27,7 @@ export type ItemVector = {
   readonly vector: Vector
   /** SHA-256 of the embedded text, hex. */
   readonly content_hash: string
-  /** SHA-256 of the model's weights, hex. */
+  /** Digest of the encoder, see ModelCard. */
   readonly model_digest: string
   readonly card: ItemCard
   readonly source_updated_at: number

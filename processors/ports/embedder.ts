@@ -4,7 +4,7 @@ import type { Vector } from '../domain/vector.ts'
 
 export type ModelCard = {
   readonly name: string
-  /** SHA-256 of the weights, hex. */
+  /** SHA-256 over everything a vector depends on (weights, tokeniser, prefix, pooling, cut), hex. Vectors of two digests do not compare. */
   readonly digest: string
   readonly dims: number
   /** Texts are cut to this many tokens, special tokens included. */
@@ -15,8 +15,8 @@ export interface Embedder {
   readonly model: ModelCard
   /**
    * One vector per text, in order, float32 of unit length [dims]; or the fault of that text (`embed.empty`, `embed.degenerate`).
-   * Throws `embedder.unavailable` (transient) when the engine cannot answer.
-   * A text's vector does not depend on the texts beside it.
+   * Throws `embedder.unavailable` (transient) when the engine cannot answer or is closed.
+   * A text's vector does not depend on the texts beside it: to the bit for the encoders that ship (the laws are in embedder.contract.ts).
    */
   embed(texts: readonly string[]): Promise<readonly (Vector | Fault)[]>
   close(): Promise<void>
