@@ -219,6 +219,11 @@ export const fault_codes = {
     means: 'A schema breaks its subject’s compatibility.',
     remedy: 'Add defaults, or publish under a new topic version.',
   },
+  'schema.unregistered': {
+    kind: 'misconfigured',
+    means: 'A canonical schema is not registered under its subject.',
+    remedy: 'Run `entrepot schemas register`.',
+  },
   'schema.lint': { kind: 'misconfigured', means: 'A schema of ours breaks the lint.', remedy: 'The message names the path.' },
   'model.missing': {
     kind: 'misconfigured',
@@ -265,6 +270,11 @@ export const fault_codes = {
     kind: 'misconfigured',
     means: 'Another process has this folder open.',
     remedy: 'Stop it, or use another folder.',
+  },
+  'log.codec': {
+    kind: 'misconfigured',
+    means: 'A topic holds batches in a compression that is not supported here (Snappy, LZ4).',
+    remedy: 'Set compression.type=zstd on the topic or in its producers; the message names the codec.',
   },
   'log.unauthorized': {
     kind: 'misconfigured',

@@ -1,5 +1,4 @@
 /** Records and places in the log, in Kafka's own words. */
-import type { Fault } from './fault.ts'
 
 export type TopicPartition = { readonly topic: string; readonly partition: number }
 
@@ -14,11 +13,6 @@ export type LogRecord = {
   readonly headers: readonly Header[]
   /** Epoch milliseconds, from the producer. */
   readonly timestamp_ms: number
-  /**
-   * The log could not open what stands here (a compressed batch that unfolds beyond its bound): the value is the raw bytes,
-   * the offset the last one they cover. To be dead-lettered with this fault, never decoded.
-   */
-  readonly refused?: Fault
 }
 
 /** A record to be appended. Without `partition` the key decides (murmur2, as every Kafka client). */

@@ -50,17 +50,9 @@ const decode = async (context: StageContext, records: readonly LogRecord[]): Pro
   const inputs: InputRecord<unknown>[] = []
   const refused: { record: LogRecord; fault: Fault }[] = []
   const values =
-    input === null
-      ? []
-      : await input.deserialize(
-          records.flatMap((record) => (record.value === null || record.refused !== undefined ? [] : [record.value])),
-        )
+    input === null ? [] : await input.deserialize(records.flatMap((record) => (record.value === null ? [] : [record.value])))
   let next_value = 0
   for (const record of records) {
-    if (record.refused !== undefined) {
-      refused.push({ record, fault: record.refused })
-      continue
-    }
     const decoded = input === null ? { bytes: record.value } : record.value === null ? null : values[next_value++]
     try {
       const key = record.key === null ? '' : utf8.decode(record.key)

@@ -1,14 +1,13 @@
-/** Compression of record batches: what may be read is bounded, because a few bytes can unfold into gigabytes. */
+/** Compression codecs for kafkajs: what may be read is bounded, because a few bytes can unfold into gigabytes. */
 import { promisify } from 'node:util'
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib'
 import { Fault } from '../../domain/fault.ts'
-import { inflateLz4 } from './lz4.ts'
-import { inflateSnappy } from './snappy.ts'
 
-/** Kafka's numbers, from the attributes of a batch. Only those of `writable` are written. */
-export const codecs = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const
-export type Codec = (typeof codecs)[number]
-export type WritableCodec = 'none' | 'gzip' | 'zstd'
+/** As kafkajs takes them. It hands over an encoder to fold, and bytes to unfold. */
+export type Codec = {
+  compress(encoder: { readonly buffer: Buffer }): Promise<Buffer>
+  decompress(bytes: Buffer): Promise<Buffer>
+}
 
 const mebibyte = 1 << 20
 const inflated_bytes_max = 64 * mebibyte
@@ -18,44 +17,51 @@ const inflated_ratio_max = 200
 export const inflateLimit = (compressed_bytes: number): number =>
   Math.min(inflated_bytes_max, Math.max(mebibyte, compressed_bytes * inflated_ratio_max))
 
-const gunzipped = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
-const unzstd = promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress)
-const gzipped = promisify<Buffer, Buffer>(gzip)
-const zstd = promisify<Buffer, Buffer>(zstdCompress)
+/** kafkajs would try again; the bytes stay what they are. */
+const forGood = (fault: Fault): Fault => Object.assign(fault, { retriable: false })
 
-/** The records of a batch. Throws `limits.inflate` for a bomb and `decode.invalid` for bytes that are not what the codec says. */
-export const inflate = async (codec: Codec, bytes: Buffer): Promise<Buffer> => {
-  const limit = inflateLimit(bytes.length)
-  try {
-    switch (codec) {
-      case 'none':
-        return bytes
-      case 'gzip':
-        return await gunzipped(bytes, { maxOutputLength: limit })
-      case 'zstd':
-        return await unzstd(bytes, { maxOutputLength: limit })
-      case 'snappy':
-        return inflateSnappy(bytes, limit)
-      case 'lz4':
-        return inflateLz4(bytes, limit)
-      default:
-        codec satisfies never
-        return bytes
+type Unfold = (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>
+
+const capped =
+  (name: string, unfold: Unfold) =>
+  async (bytes: Buffer): Promise<Buffer> => {
+    const limit = inflateLimit(bytes.length)
+    try {
+      return await unfold(bytes, { maxOutputLength: limit })
+    } catch (error) {
+      const detail = { codec: name, bytes: bytes.length }
+      if ((error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
+        throw forGood(
+          new Fault('limits.inflate', `A ${name} batch of ${bytes.length} bytes unfolds into more than ${limit} bytes.`, detail),
+        )
+      throw forGood(
+        new Fault('log.corrupt', `A batch of ${bytes.length} bytes is marked ${name}, but cannot be unfolded.`, detail, error),
+      )
     }
-  } catch (error) {
-    if (error instanceof RangeError || (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE')
-      throw new Fault('limits.inflate', `A ${codec} batch of ${bytes.length} bytes unfolds into more than ${limit} bytes.`, {
-        codec,
-        bytes: bytes.length,
-      })
-    throw new Fault(
-      'decode.invalid',
-      `A batch of ${bytes.length} bytes is marked ${codec}, but cannot be unfolded.`,
-      { codec },
-      error,
-    )
   }
+
+const gzipped = promisify<Buffer, Buffer>(gzip)
+const zstandard = promisify<Buffer, Buffer>(zstdCompress)
+
+export const cappedGzip: Codec = {
+  compress: (encoder) => gzipped(encoder.buffer),
+  decompress: capped('gzip', promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)),
+}
+export const zstd: Codec = {
+  compress: (encoder) => zstandard(encoder.buffer),
+  decompress: capped('zstd', promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress)),
 }
 
-export const deflate = async (codec: WritableCodec, bytes: Buffer): Promise<Buffer> =>
-  codec === 'none' ? bytes : codec === 'gzip' ? gzipped(bytes) : zstd(bytes)
+/** Node has neither Snappy nor LZ4: such a topic stops its readers with a fault that says what to change. */
+export const unsupported = (name: string): Codec => {
+  const refuse = async (): Promise<never> => {
+    throw forGood(
+      new Fault(
+        'log.codec',
+        `A batch is compressed with ${name}: set compression.type=zstd on the topic (brokers then recompress what comes in), or in its producers.`,
+        { codec: name },
+      ),
+    )
+  }
+  return { compress: refuse, decompress: refuse }
+}
