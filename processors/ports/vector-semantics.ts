@@ -19,9 +19,12 @@ export const usableVector = (vector: Vector, dims: number): Vector => {
     })
   assertUsable(vector, dims)
   const squared = dot(vector, vector)
-  if (Math.abs(squared - 1) <= unit_tolerance) return Float32Array.from(vector)
+  const copy = new Float32Array(vector)
+  if (Math.abs(squared - 1) <= unit_tolerance) return copy
+  // A plain loop: Float32Array.from with a function takes a hundred times as long.
   const length = Math.sqrt(squared)
-  return Float32Array.from(vector, (x) => x / length)
+  for (let i = 0; i < dims; i++) copy[i] = copy[i]! / length
+  return copy
 }
 
 /** Of points that share space and id the last one, as if they had been written one by one in order. */

@@ -45,7 +45,7 @@ export type VectorFile = {
   /** Writes in one transaction, on disk when it returns; says of each point whether it was newer than what was stored. */
   write(points: readonly FilePoint[], version: number): readonly boolean[]
   get(space: Space, id: string): StoredPoint | undefined
-  /** Every live point. Nothing else may be asked of the file until the iteration ends. */
+  /** Every live point, its vector to be read before the next. Nothing else may be asked of the file until the iteration ends. */
   live(space: Space): IterableIterator<{ readonly id: string; readonly vector: Vector; readonly payload: Payload }>
   /** The versions of up to `limit` points of a space that come after the row number `after`, in the order of rows. */
   versions(space: Space, after: number, limit: number): readonly FileVersion[]
@@ -65,6 +65,10 @@ const translated = (path: string, error: unknown): Fault => {
     return new Fault('log.corrupt', `${path} is damaged; delete it and replay: it is rebuilt from the log.`, {}, error)
   return new Fault('index.unavailable', `${path} cannot be read or written: ${message}`, {}, error)
 }
+
+/** The vector in a row's bytes without a copy where its place in memory allows: for reading at once, not for keeping. */
+const viewOf = (bytes: Buffer): Vector =>
+  bytes.byteOffset % 4 === 0 ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : fromBytes(bytes)
 
 /** Opens or creates the file; a new one is for vectors [dims] of the model. Faults: log.locked, log.corrupt, index.unavailable. */
 export const openVectorFile = (path: string, dims: number, model_digest: string): VectorFile => {
@@ -136,9 +140,13 @@ export const openVectorFile = (path: string, dims: number, model_digest: string)
         }
       }),
     *live(space) {
-      for (const row of selectLive.iterate(space_numbers[space])) {
-        const [id, bytes, payload] = row as [string, Buffer, string]
-        yield { id, vector: fromBytes(bytes), payload: JSON.parse(payload) as Payload }
+      try {
+        for (const row of selectLive.iterate(space_numbers[space])) {
+          const [id, bytes, payload] = row as [string, Buffer, string]
+          yield { id, vector: viewOf(bytes), payload: JSON.parse(payload) as Payload }
+        }
+      } catch (error) {
+        throw translated(path, error)
       }
     },
     versions: (space, after, limit) =>

@@ -40,10 +40,12 @@ const openSpace = async (dims: number, exact_rows_max: number | undefined) => {
 
   const passing = (filter: Filter): Passing => {
     const accepts = payloads.accepts(filter)
-    const stride = Math.max(1, Math.floor(ids.length / share_sample))
     let live = 0
     let accepted = 0
-    for (let slot = 0; slot < ids.length; slot += stride) {
+    // Steps of the golden ratio reach all parts of the slots and no period of the data can follow them.
+    for (let i = 0, at = 0; i < Math.min(ids.length, share_sample); i++) {
+      at = (at + 0.618_033_988_749_895) % 1
+      const slot = Math.floor(at * ids.length)
       if (!lists.has(slot)) continue
       live += 1
       if (accepts(slot)) accepted += 1
@@ -59,6 +61,13 @@ const openSpace = async (dims: number, exact_rows_max: number | undefined) => {
 
   return {
     lists,
+    /** A point that was not there, at start. */
+    load(id: string, vector: Float32Array, payload: Payload): void {
+      const slot = ids.push(id) - 1
+      slot_of.set(id, slot)
+      lists.load(slot, vector)
+      payloads.set(slot, payload)
+    },
     put(id: string, vector: Float32Array, payload: Payload): void {
       let slot = slot_of.get(id)
       if (slot === undefined) {
@@ -141,6 +150,8 @@ export const openEmbeddedVectorIndex = async (options: {
   }
   let closed = false
   let learning: Promise<void> | undefined
+  /** What went wrong beside the calls, for the next write to throw. */
+  let learning_failed: unknown
 
   const assertOpened = (): void => {
     if (closed) throw new Fault('index.unavailable', 'The embedded index is closed.')
@@ -153,27 +164,35 @@ export const openEmbeddedVectorIndex = async (options: {
       )
   }
 
+  /** Works through the steps, giving the event loop a turn between slices; false when the index was closed meanwhile. */
+  const inSlices = async (steps: Generator<void, void>): Promise<boolean> => {
+    let since = performance.now()
+    for (const _ of steps) {
+      if (performance.now() - since < slice_ms) continue
+      await setImmediate()
+      if (closed) return false
+      since = performance.now()
+    }
+    return true
+  }
+
   const learnSpace = async (space: Space): Promise<void> => {
     const { lists } = spaces[space]
+    await inSlices(lists.sort())
     while (!closed && lists.trainingDue()) {
-      let since = performance.now()
-      for (const _ of lists.train()) {
-        if (performance.now() - since < slice_ms) continue
-        await setImmediate()
-        if (closed) return
-        since = performance.now()
-      }
+      if (!(await inSlices(lists.train()))) return
       const layout = lists.layout()
-      if (layout !== undefined && !closed) file.saveLayout(space, layout)
+      if (layout !== undefined) file.saveLayout(space, layout)
     }
   }
 
-  const learnWhenDue = (): void => {
-    if (learning !== undefined || !(spaces.items.lists.trainingDue() || spaces.users.lists.trainingDue())) return
-    learning = (async () => {
+  const learn = (): void => {
+    learning ??= (async () => {
       try {
         await learnSpace('items')
         await learnSpace('users')
+      } catch (error) {
+        learning_failed = error
       } finally {
         learning = undefined
       }
@@ -184,9 +203,9 @@ export const openEmbeddedVectorIndex = async (options: {
     for (const space of ['items', 'users'] as const) {
       const layout = file.layout(space)
       if (layout !== undefined) spaces[space].lists.restore(layout)
-      for (const { id, vector, payload } of file.live(space)) spaces[space].put(id, vector, payload)
+      for (const { id, vector, payload } of file.live(space)) spaces[space].load(id, vector, payload)
     }
-  learnWhenDue()
+  learn()
 
   const index: VectorIndex = {
     async search(queries) {
@@ -217,6 +236,11 @@ export const openEmbeddedVectorIndex = async (options: {
     },
     async write(points, version) {
       assertOpened()
+      if (learning_failed !== undefined) {
+        const error = learning_failed
+        learning_failed = undefined
+        throw error
+      }
       const usable = lastOfEach(points).map(({ space, id, vector, payload }) => ({
         space,
         id,
@@ -232,7 +256,7 @@ export const openEmbeddedVectorIndex = async (options: {
         if (vector === null) spaces[space].drop(id)
         else spaces[space].put(id, vector, JSON.parse(payload_json) as Payload)
       })
-      learnWhenDue()
+      if (spaces.items.lists.trainingDue() || spaces.users.lists.trainingDue()) learn()
     },
   }
 

@@ -49,22 +49,34 @@ const scan_wat = `
  */
 export type Dots = (query: number, row: number, scale: number, count: number, dims: number, out: number) => void
 
-let compiled: Promise<WebAssembly.Module> | undefined
+/** Linear memory, as far as it is used here: TypeScript knows WebAssembly only with the types of the browser. */
+export type ScanMemory = { readonly buffer: ArrayBuffer; grow(pages: number): number }
 
-const compile = async (): Promise<WebAssembly.Module> => {
+declare const WebAssembly: {
+  readonly Memory: new (limits: { readonly initial: number; readonly maximum: number }) => ScanMemory
+  compile(bytes: Uint8Array): Promise<object>
+  instantiate(module: object, imports: object): Promise<{ readonly exports: Readonly<Record<string, unknown>> }>
+}
+
+/** Memory of `initial` pages of 64 KiB that can grow to 4 GiB. */
+export const scanMemory = (initial: number): ScanMemory => new WebAssembly.Memory({ initial, maximum: 65_536 })
+
+let compiled: Promise<object> | undefined
+
+const compile = async (): Promise<object> => {
   const { parseWat } = await wabt()
   const parsed = parseWat('vector-scan.wat', scan_wat, { simd: true })
   try {
     parsed.resolveNames()
-    parsed.validate({ simd: true })
-    return await WebAssembly.compile(parsed.toBinary({}).buffer as Uint8Array<ArrayBuffer>)
+    parsed.validate()
+    return await WebAssembly.compile(parsed.toBinary({}).buffer)
   } finally {
     parsed.destroy()
   }
 }
 
 /** The kernel over `memory`; the text is compiled once a process (about 80 ms). */
-export const scanOver = async (memory: WebAssembly.Memory): Promise<Dots> => {
+export const scanOver = async (memory: ScanMemory): Promise<Dots> => {
   compiled ??= compile()
   const instance = await WebAssembly.instantiate(await compiled, { host: { memory } })
   return instance.exports['dots'] as Dots
