@@ -198,28 +198,28 @@ const laws: Record<string, (world: World) => Promise<void>> = {
       { topic: a, partition: 1 },
       { topic: b, partition: 0 },
     ]
-    let writing = true
-    const writer = (async () => {
-      for (const [i, entry] of read.entries())
-        await task.commit({
-          outputs: places.map((at) => record(at.topic, null, `${i}`, { partition: at.partition })),
-          state: [{ key: 'last', value: bytes(`${i}`) }],
-          position: entry.offset + 1,
-        })
-    })().finally(() => {
-      writing = false
-    })
     // What a reader has seen of a commit in one place, it finds in every place it looks at afterwards.
-    for (let round = 0; writing || round < 2; round++) {
-      const order = round % 2 === 0 ? places : places.toReversed()
+    let round = 0
+    const look = async () => {
+      const order = round++ % 2 === 0 ? places : places.toReversed()
       let seen: (string | null)[] = []
       for (const at of order) {
         const now = values(await w.all(at))
         expect(now.slice(0, seen.length)).toEqual(seen)
         seen = now
       }
+      return seen
     }
-    await writer
+    for (const [i, entry] of read.entries()) {
+      const committing = task.commit({
+        outputs: places.map((at) => record(at.topic, null, `${i}`, { partition: at.partition })),
+        state: [{ key: 'last', value: bytes(`${i}`) }],
+        position: entry.offset + 1,
+      })
+      await look()
+      await committing
+      expect(await look()).toHaveLength(i + 1)
+    }
     for (const at of places) expect(values(await w.all(at))).toEqual(read.map((_, i) => `${i}`))
     expect(text(task.state.get('last') ?? null)).toBe('19')
     expect(task.position()).toBe(next(read))

@@ -47,6 +47,8 @@ export type LogStorage = {
   commit(claim: Claim, outputs: readonly PlacedRecord[], commit: Commit): Promise<void>
   /** Undefined where the group never committed. */
   position(group: string, at: TopicPartition): number | undefined
+  /** Lets other work of the process run between two pages of a scan. */
+  breathe?(): Promise<void>
   /** Says which groups have members now, whenever that changes. */
   membersOf?(group: string, topics: readonly string[]): void
 }
@@ -359,6 +361,7 @@ export const localLog = (
           yield* page
           if (page.length === 0) return
           offset = page.at(-1)!.offset + 1
+          await storage.breathe?.()
         }
       },
       close: async () => {

@@ -1,0 +1,70 @@
+/** The writer's own thread: gathers what arrives while it writes, so that one fsync serves all that waited for it. */
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import Database from 'better-sqlite3'
+import { configure } from './database.ts'
+import { type Answer, openWriter, type Request } from './writer.ts'
+
+export type WriterSettings = { readonly path: string; readonly cache_bytes: number; readonly file_bytes_max: number }
+/** Null asks the thread to close the file and end. */
+export type ToWriter = { readonly id: number; readonly request: Request } | null
+export type FromWriter = readonly (readonly [id: number, answer: Answer])[]
+
+/** One transaction takes at most so much, so that the write-ahead log and the wait of its first request stay bounded. */
+const group_requests_max = 256
+const group_bytes_max = 16 << 20
+/**
+ * Bytes asked to be written after which the write-ahead log is copied into the file, once those who wait have their answer.
+ * SQLite's own trigger stays as a backstop, should the estimate be far off.
+ */
+const checkpoint_bytes = 8 << 20
+const checkpoint_pages_backstop = 8192
+
+const bytesOf = ({ kind, body }: Request): number =>
+  kind === 'append' ? body.records.byteLength : kind === 'commit' ? body.records.byteLength + body.state.byteLength : 0
+
+const run = (port: MessagePort, settings: WriterSettings): void => {
+  const handle = new Database(settings.path, { timeout: 5000, fileMustExist: true })
+  configure(handle, settings)
+  handle.pragma(`wal_autocheckpoint = ${checkpoint_pages_backstop}`)
+  const writer = openWriter(settings.path, handle)
+  let waiting: { id: number; request: Request }[] = []
+  let closing = false
+  let scheduled = false
+  let written_bytes = 0
+
+  const take = (message: ToWriter): void => {
+    if (message === null) closing = true
+    else waiting.push(message)
+  }
+  const work = (): void => {
+    scheduled = false
+    for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port))
+      take(more.message as ToWriter)
+    while (waiting.length > 0) {
+      let count = 0
+      let bytes = 0
+      while (count < waiting.length && count < group_requests_max && (count === 0 || bytes < group_bytes_max))
+        bytes += bytesOf(waiting[count++]!.request)
+      const group = waiting.slice(0, count)
+      waiting = waiting.slice(count)
+      const answers = writer.apply(group.map(({ request }) => request))
+      const answered: FromWriter = group.map(({ id }, i) => [id, answers[i]!] as const)
+      port.postMessage(answered)
+      written_bytes += bytes
+      if (written_bytes < checkpoint_bytes) continue
+      written_bytes = 0
+      handle.pragma('wal_checkpoint(PASSIVE)')
+    }
+    if (!closing) return
+    handle.close()
+    port.close()
+  }
+  port.on('message', (message: ToWriter) => {
+    take(message)
+    if (scheduled) return
+    scheduled = true
+    setImmediate(work)
+  })
+}
+
+if (parentPort !== null) run(parentPort, workerData as WriterSettings)
