@@ -1,7 +1,8 @@
-/** Prints docs/reference from the values the code itself runs on: `npm run docs`. A test holds the pages to them. */
+/** Prints docs/reference and the dashboard from the values the code itself runs on: `npm run docs`. A test holds the pages to them. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { dashboard } from '../deploy/grafana/dashboard.ts'
 import { configJsonSchema, configMarkdown } from '../processors/config/describe.ts'
 import { type FaultKind, fault_codes } from '../processors/domain/fault.ts'
 import { metricsMarkdown } from '../processors/telemetry/describe.ts'
@@ -38,6 +39,7 @@ export const printedPages = (): Readonly<Record<string, string>> => ({
   'docs/reference/config.schema.json': `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
   'docs/reference/metrics.md': metricsMarkdown(),
   'docs/reference/errors.md': errorsMarkdown(),
+  'deploy/grafana/dashboards/entrepot.json': `${JSON.stringify(dashboard(), null, 2)}\n`,
 })
 
 /** The repository's root. */
