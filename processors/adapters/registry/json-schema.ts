@@ -1,0 +1,71 @@
+/** Validation by JSON Schema: ajv for the code, RE2 for the patterns, a short list of formats, references inside the document only. */
+import { Ajv, type Options } from 'ajv'
+import { Ajv2019 } from 'ajv/dist/2019.js'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import draft06 from 'ajv/dist/refs/json-schema-draft-06.json' with { type: 'json' }
+import { Fault } from '../../domain/fault.ts'
+import type { SourceValue } from '../../ports/schema-registry.ts'
+import { draftOf } from './lint-json.ts'
+import { compilePattern } from './pattern.ts'
+
+const isDate = (text: string): boolean => {
+  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(text)
+  if (parts === null) return false
+  const [year, month, day] = [Number(parts[1]), Number(parts[2]), Number(parts[3])]
+  return month >= 1 && month <= 12 && day >= 1 && day <= new Date(Date.UTC(year, month, 0)).getUTCDate()
+}
+const isTime = (text: string): boolean =>
+  /^([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/i.test(text)
+
+/**
+ * The formats that are checked; every other one is an annotation. Each runs in time linear in the text: its parts cannot match
+ * the same characters in two ways.
+ */
+const formats: Readonly<Record<string, (text: string) => boolean>> = {
+  date: isDate,
+  time: isTime,
+  'date-time': (text) => /^.{10}[Tt ]/.test(text) && isDate(text.slice(0, 10)) && isTime(text.slice(11)),
+  uuid: (text) => /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(text),
+  ipv4: (text) => /^((25[0-5]|2[0-4]\d|1?\d?\d)(\.(?!$)|$)){4}$/.test(text),
+  email: (text) => text.length <= 320 && /^[^\s@]+@[^\s@]+$/.test(text),
+  uri: (text) => /^[a-z][a-z0-9+.-]*:[^\s]+$/i.test(text),
+}
+
+// The engine's name in generated code; validators are run in place, never written out.
+const regExp = Object.assign((pattern: string) => compilePattern(pattern), { code: 'linearRegExp' })
+
+const options: Options = {
+  strict: false,
+  logger: false,
+  validateSchema: true,
+  allErrors: false,
+  messages: false,
+  addUsedSchema: false,
+  inlineRefs: false,
+  formats,
+  code: { regExp: regExp as unknown as NonNullable<NonNullable<Options['code']>['regExp']> },
+}
+
+/** The fault of a value that does not satisfy its schema, or undefined. Names places in the schema, never keys or values of the payload. */
+export type JsonValidator = (value: SourceValue) => Fault | undefined
+
+/** Compiles a linted schema. Throws ajv's error where the schema itself is not one. */
+export const jsonValidator = (text: string): JsonValidator => {
+  const schema = JSON.parse(text) as Record<string, unknown> | boolean
+  const draft = draftOf(schema)
+  const ajv = draft === '2020-12' ? new Ajv2020(options) : draft === '2019-09' ? new Ajv2019(options) : new Ajv(options)
+  if (draft === '06') ajv.addMetaSchema(draft06)
+  const validate = ajv.compile(schema)
+  return (value) => {
+    try {
+      if (validate(value)) return undefined
+    } catch (error) {
+      if (error instanceof RangeError) return new Fault('limits.depth', 'The value nests too deep for its schema.', {}, error)
+      throw error
+    }
+    const place = validate.errors?.[0]?.schemaPath ?? '#'
+    return new Fault('schema.validation', `The value does not satisfy ${place.slice(0, 200)} of its schema.`, {
+      schema_path: place.slice(0, 200),
+    })
+  }
+}

@@ -1,0 +1,54 @@
+/** How large a source record and a schema may be; everything beyond is refused before it can cost memory or time. */
+
+/** Bounds of one decoded record. */
+export type DecodeLimits = {
+  /** The whole record, wire header included. */
+  readonly record_bytes_max: number
+  /** Nesting of objects, arrays, maps and messages. */
+  readonly depth_max: number
+  /** Keys of one object or map. */
+  readonly keys_max: number
+  /** Items of one array. */
+  readonly items_max: number
+  /** UTF-16 code units of one string. */
+  readonly string_chars_max: number
+}
+
+export const decode_limits: DecodeLimits = {
+  record_bytes_max: 1024 * 1024,
+  depth_max: 32,
+  keys_max: 1_000,
+  items_max: 10_000,
+  string_chars_max: 64 * 1024,
+}
+
+/** Bounds of one schema, its references included. */
+export type SchemaLimits = {
+  readonly bytes_max: number
+  /** Nesting of types. */
+  readonly depth_max: number
+  readonly fields_max: number
+  readonly nodes_max: number
+  readonly references_max: number
+  /** Symbols of one enum. */
+  readonly symbols_max: number
+  readonly name_chars_max: number
+  readonly pattern_chars_max: number
+  /** Subschemas that one value may be checked against in the worst case. */
+  readonly cost_max: number
+}
+
+export const schema_limits: SchemaLimits = {
+  bytes_max: 256 * 1024,
+  depth_max: 32,
+  fields_max: 2_000,
+  nodes_max: 10_000,
+  references_max: 50,
+  symbols_max: 2_000,
+  name_chars_max: 256,
+  pattern_chars_max: 512,
+  cost_max: 10_000,
+}
+
+/** Names that would reach an object's prototype if they ever became property names of an ordinary object. */
+export const isUnsafeName = (name: string): boolean => name === '__proto__' || name === 'constructor' || name === 'prototype'
