@@ -1,9 +1,10 @@
 /** The durable half of the embedded index: points in one SQLite file, guarded by version in SQL. */
-import Database from 'better-sqlite3'
+import { join } from 'node:path'
 import { Fault } from '../../domain/fault.ts'
 import type { Vector } from '../../domain/vector.ts'
 import { fromBytes, toBytes } from '../../domain/vector.ts'
 import type { Payload, Space, StoredPoint } from '../../ports/vector-index.ts'
+import { openDatabase, sqliteFault } from './database.ts'
 import type { Layout } from './vector-lists.ts'
 
 /** Rows of the table name their space by number. */
@@ -55,50 +56,45 @@ export type VectorFile = {
   close(): void
 }
 
-const translated = (path: string, error: unknown): Fault => {
-  if (error instanceof Fault) return error
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''
-  const message = error instanceof Error ? error.message : String(error)
-  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
-    return new Fault('log.locked', `Another process has ${path} open; stop it, or use another folder.`, {}, error)
-  if (code.startsWith('SQLITE_CORRUPT') || code.startsWith('SQLITE_NOTADB'))
-    return new Fault('log.corrupt', `${path} is damaged; delete it and replay: it is rebuilt from the log.`, {}, error)
-  return new Fault('index.unavailable', `${path} cannot be read or written: ${message}`, {}, error)
+/** The index is a view: what would lose a log only makes the view wait, or be rebuilt. */
+const indexFault = (path: string, error: unknown): Fault => {
+  const fault = sqliteFault(path, error)
+  if (fault.code === 'log.corrupt')
+    return new Fault('log.corrupt', `${path} is damaged; delete it and replay: it is rebuilt from the log.`, fault.detail, error)
+  if (fault.kind === 'misconfigured') return fault
+  return new Fault('index.unavailable', fault.message, fault.detail, error)
 }
 
 /** The vector in a row's bytes without a copy where its place in memory allows: for reading at once, not for keeping. */
 const viewOf = (bytes: Buffer): Vector =>
   bytes.byteOffset % 4 === 0 ? new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) : fromBytes(bytes)
 
-/** Opens or creates the file; a new one is for vectors [dims] of the model. Faults: log.locked, log.corrupt, index.unavailable. */
-export const openVectorFile = (path: string, dims: number, model_digest: string): VectorFile => {
+/**
+ * Opens or creates `vectors.db` in `folder`; a new one is for vectors [dims] of the model with this digest.
+ * Faults: log.locked, log.corrupt, index.unavailable.
+ */
+export const openVectorFile = (folder: string, dims: number, model_digest: string): VectorFile => {
   const guarded = <T>(work: () => T): T => {
     try {
       return work()
     } catch (error) {
-      throw translated(path, error)
+      throw indexFault(join(folder, 'vectors.db'), error)
     }
   }
 
-  const database = guarded(() => {
-    const opened = new Database(path)
-    try {
-      // Four rows of a 384-dimensional vector and its card fill an 8 KiB page; one and a half would fit 4 KiB.
-      opened.pragma('page_size = 8192')
-      opened.pragma('locking_mode = EXCLUSIVE')
-      opened.pragma('journal_mode = WAL')
-      opened.pragma('synchronous = FULL')
-      opened.pragma('cache_size = -8192')
-      opened.exec(schema)
-      opened
+  const opened = guarded(() => openDatabase(folder, { file: 'vectors.db', cache_bytes: 8 << 20 }))
+  const { path, handle: database } = opened
+  try {
+    guarded(() => {
+      database.exec(schema)
+      database
         .prepare("INSERT INTO meta VALUES ('dims', ?), ('model_digest', ?) ON CONFLICT DO NOTHING")
         .run(String(dims), model_digest)
-      return opened
-    } catch (error) {
-      opened.close()
-      throw error
-    }
-  })
+    })
+  } catch (error) {
+    opened.close()
+    throw error
+  }
 
   const meta = (name: string): string =>
     (database.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(name) as string) ?? ''
@@ -146,7 +142,7 @@ export const openVectorFile = (path: string, dims: number, model_digest: string)
           yield { id, vector: viewOf(bytes), payload: JSON.parse(payload) as Payload }
         }
       } catch (error) {
-        throw translated(path, error)
+        throw indexFault(path, error)
       }
     },
     versions: (space, after, limit) =>
@@ -166,8 +162,6 @@ export const openVectorFile = (path: string, dims: number, model_digest: string)
       guarded(() => {
         upsertLayout.run(space_numbers[space], toBytes(layout.centroids), JSON.stringify(layout.probes), layout.rows_at_training)
       }),
-    close: () => {
-      database.close()
-    },
+    close: opened.close,
   }
 }

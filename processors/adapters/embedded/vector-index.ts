@@ -2,7 +2,6 @@
  * VectorIndex in one process and one file: points are durable in `vectors.db`, a quantised copy is searched in memory.
  * A write is on disk and searchable when it returns; both happen in one turn of the event loop, so a search sees all of it or nothing.
  */
-import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { Fault } from '../../domain/fault.ts'
 import type { Filter, Hit, Payload, Query, Space, StoredPoint, VectorIndex, VectorIndexAdmin } from '../../ports/vector-index.ts'
@@ -143,7 +142,7 @@ export const openEmbeddedVectorIndex = async (options: {
   readonly exact_rows_max?: number
 }): Promise<EmbeddedVectorIndex> => {
   const { folder, dims, model_digest } = options
-  const file = openVectorFile(join(folder, 'vectors.db'), dims, model_digest)
+  const file = openVectorFile(folder, dims, model_digest)
   const spaces = {
     items: await openSpace(dims, options.exact_rows_max),
     users: await openSpace(dims, options.exact_rows_max),
@@ -152,6 +151,9 @@ export const openEmbeddedVectorIndex = async (options: {
   let learning: Promise<void> | undefined
   /** What went wrong beside the calls, for the next write to throw. */
   let learning_failed: unknown
+
+  /** Points of a write that failed: whether they are in the file is not known, so they are read again before anything else. */
+  let doubtful: readonly { readonly space: Space; readonly id: string }[] = []
 
   const assertOpened = (): void => {
     if (closed) throw new Fault('index.unavailable', 'The embedded index is closed.')
@@ -162,6 +164,14 @@ export const openEmbeddedVectorIndex = async (options: {
           `${model_digest.slice(0, 8)} makes ${dims}. Configure that model again, or delete vectors.db and replay.`,
         { dims, dims_stored: file.dims },
       )
+    if (doubtful.length > 0) {
+      for (const { space, id } of doubtful) {
+        const point = file.get(space, id)
+        if (point === undefined || point.vector === null) spaces[space].drop(id)
+        else spaces[space].put(id, point.vector, point.payload)
+      }
+      doubtful = []
+    }
   }
 
   /** Works through the steps, giving the event loop a turn between slices; false when the index was closed meanwhile. */
@@ -249,7 +259,9 @@ export const openEmbeddedVectorIndex = async (options: {
       }))
       for (const space of ['items', 'users'] as const)
         spaces[space].lists.reserve(usable.filter((point) => point.space === space).length)
+      doubtful = usable
       const applied = file.write(usable, version)
+      doubtful = []
       usable.forEach(({ space, id, vector, payload_json }, i) => {
         if (!applied[i]) return
         // The payload is parsed again so that no text of it keeps a larger text alive that it was cut from.
