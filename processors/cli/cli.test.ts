@@ -3,7 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals'
 import { Fault } from '../domain/fault.ts'
 import { no_log } from '../telemetry/log.ts'
 import { findCommand, nameArguments, parseArguments } from './arguments.ts'
@@ -22,6 +22,9 @@ import {
 } from './terminal.ts'
 
 const esc = String.fromCharCode(27)
+/** Each launcher test starts up to six processes; on a busy machine that takes a while. */
+jest.setTimeout(60_000)
+
 const launcher = fileURLToPath(new URL('./entrepot.js', import.meta.url))
 const modules = fileURLToPath(new URL('../../node_modules', import.meta.url))
 
