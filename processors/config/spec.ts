@@ -401,6 +401,10 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       unit: 'partitions',
       min: 1,
       max: 1_000,
+      derived: {
+        says: '1 in embedded mode, where one process does everything; 6 with servers',
+        from: (given) => (given('mode') === 'embedded' ? 1 : 6),
+      },
     }),
     prefix: text('', {
       doc: 'Prefix of our topics’ names, to share a cluster.',
