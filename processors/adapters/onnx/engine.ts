@@ -20,25 +20,25 @@ export type Engine = {
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split('\n')[0]!.slice(0, 200)
 
-const sessionOn = (provider: Provider, model: Uint8Array, intra_op_threads: number): Promise<InferenceSession> =>
-  InferenceSession.create(model, {
-    // What a device cannot compute falls to the CPU node by node.
-    executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
-    intraOpNumThreads: intra_op_threads,
-    interOpNumThreads: 1,
-    executionMode: 'sequential',
-    graphOptimizationLevel: 'all',
-    // A plan per shape would be kept for every shape ever seen.
-    enableMemPattern: false,
-    extra: {
-      session: {
-        intra_op: { allow_spinning: '0' },
-        // Without VNNI the fast u8 x s8 product saturates at 16 bits: cosine 0.996 to the exact product. This takes the exact one
-        // there and changes nothing elsewhere, so that one model gives one vector on every processor.
-        x64quantprecision: '1',
-      },
+/** How a session is set up; the bench measures the bare engine with the same. */
+export const sessionOptions = (provider: Provider, intra_op_threads: number): InferenceSession.SessionOptions => ({
+  // What a device cannot compute falls to the CPU node by node.
+  executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+  intraOpNumThreads: intra_op_threads,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  graphOptimizationLevel: 'all',
+  // A plan per shape would be kept for every shape ever seen.
+  enableMemPattern: false,
+  extra: {
+    session: {
+      intra_op: { allow_spinning: '0' },
+      // Without VNNI the fast u8 x s8 product saturates at 16 bits: cosine 0.996 to the exact product. This takes the exact one
+      // there and changes nothing elsewhere, so that one model gives one vector on every processor.
+      x64quantprecision: '1',
     },
-  })
+  },
+})
 
 const openSession = async (
   pinned: PinnedModel,
@@ -51,7 +51,8 @@ const openSession = async (
   const fell_back: { provider: Provider; reason: string }[] = []
   for (const provider of settings.providers) {
     try {
-      return { session: await sessionOn(provider, model, settings.intra_op_threads), provider, fell_back }
+      const session = await InferenceSession.create(model, sessionOptions(provider, settings.intra_op_threads))
+      return { session, provider, fell_back }
     } catch (error) {
       if (provider === 'cpu')
         throw new Fault(
