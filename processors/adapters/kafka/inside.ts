@@ -3,7 +3,7 @@
  * pinned at 2.2.4, so its inner modules may be relied on; the contract suite on a real broker notices if that ever changes.
  */
 import { createRequire } from 'node:module'
-import { CompressionCodecs, CompressionTypes, type Kafka, type RetryOptions } from 'kafkajs'
+import kafkajs, { CompressionTypes, type Kafka, type RetryOptions } from 'kafkajs'
 import { Fault } from '../../domain/fault.ts'
 import type { TopicPartition } from '../../domain/record.ts'
 import { cappedGzip, unsupported, zstd } from './compression.ts'
@@ -140,10 +140,29 @@ for (const [code, type, retriable] of [
   if (!errorCodes.some((known) => known.code === code))
     errorCodes.push({ type, code, retriable, message: type.toLowerCase().replaceAll('_', ' ') })
 
-CompressionCodecs[CompressionTypes.GZIP] = () => cappedGzip
-CompressionCodecs[CompressionTypes.ZSTD] = () => zstd
-CompressionCodecs[CompressionTypes.Snappy] = () => unsupported('snappy')
-CompressionCodecs[CompressionTypes.LZ4] = () => unsupported('lz4')
+kafkajs.CompressionCodecs[CompressionTypes.GZIP] = () => cappedGzip
+kafkajs.CompressionCodecs[CompressionTypes.ZSTD] = () => zstd
+kafkajs.CompressionCodecs[CompressionTypes.Snappy] = () => unsupported('snappy')
+kafkajs.CompressionCodecs[CompressionTypes.LZ4] = () => unsupported('lz4')
+
+const cutOff = (): Error =>
+  Object.assign(new Error('The connection was cut.'), { name: 'KafkaJSConnectionError', retriable: false })
+
+const cut = (cluster: InnerCluster): void => {
+  const refuse = async (): Promise<never> => {
+    throw cutOff()
+  }
+  Object.assign(cluster.brokerPool, { connect: refuse, connectBroker: refuse })
+  const brokers = Object.values(cluster.brokerPool.brokers)
+  if (cluster.brokerPool.seedBroker !== undefined) brokers.push(cluster.brokerPool.seedBroker)
+  for (const broker of brokers)
+    for (const connection of broker.connectionPool.pool) {
+      connection.connectionStatus = 'disconnected'
+      connection.requestQueue.rejectAll(cutOff())
+      connection.requestQueue.destroy()
+      connection.socket?.destroy()
+    }
+}
 
 /** A kafkajs client whose clusters can be reached and cut off. */
 export type OpenedKafka = {
@@ -152,6 +171,9 @@ export type OpenedKafka = {
   cluster(): InnerCluster
   /** What `make` opens (a producer, consumer or admin), and the cluster it stands on. Its metadata is asked for these topics only. */
   withCluster<T>(topics: readonly string[], make: () => T): { readonly made: T; readonly cluster: InnerCluster }
+  /** Ends a cluster at once and for good: what waits for an answer is rejected, nothing reconnects, no socket or timer stays. */
+  cut(cluster: InnerCluster): void
+  cutAll(): void
 }
 
 /** Gives access to the clusters of a client. `retry` is also used where kafkajs forgets to (initialising a transactional producer). */
@@ -161,6 +183,11 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
   const holder = kafka as unknown as Record<symbol, (options: ClusterOptions) => InnerCluster>
   const create = holder[key]!
   let last: InnerCluster | undefined
+  const live = new Set<InnerCluster>()
+  const end = (cluster: InnerCluster) => {
+    live.delete(cluster)
+    cut(cluster)
+  }
   holder[key] = (options) => {
     const cluster = create(options)
     cluster.retry = retry
@@ -176,6 +203,7 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
       return broker
     }
     last = cluster
+    live.add(cluster)
     return cluster
   }
   return {
@@ -187,49 +215,48 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
       for (const topic of topics) cluster.targetTopics.add(topic)
       return { made, cluster }
     },
+    cut: end,
+    cutAll: () => {
+      for (const cluster of live) end(cluster)
+    },
   }
 }
 
 /**
  * Repair 4: an offset that the log no longer holds is told to `gone` and answered with nothing. kafkajs would reset it to the oldest
- * record without a word and even commit that.
+ * record without a word and even commit that. `fetched` sees every answer with the offset that was asked for.
  */
-export const watchOutOfRange = (cluster: InnerCluster, gone: (at: TopicPartition) => void): void => {
+export const watchFetches = (
+  cluster: InnerCluster,
+  watch: {
+    readonly fetched: (topic: string, asked: ReadonlyMap<number, number>, answer: FetchedPartition) => void
+    readonly gone: (at: TopicPartition) => void
+  },
+): void => {
   const createBroker = cluster.brokerPool.createBroker
   cluster.brokerPool.createBroker = (given) => {
     const broker = createBroker(given)
     const fetch = broker.fetch
     broker.fetch = async (request) => {
       try {
-        return await fetch(request)
+        const answer = await fetch(request)
+        for (const { topicName, partitions } of answer.responses) {
+          const asked = new Map(
+            request.topics
+              .filter(({ topic }) => topic === topicName)
+              .flatMap((each) => each.partitions.map(({ partition, fetchOffset }) => [partition, Number(fetchOffset)] as const)),
+          )
+          for (const partition of partitions) watch.fetched(topicName, asked, partition)
+        }
+        return answer
       } catch (error) {
         const refusal = error as { name?: string; topic?: string; partition?: number }
         if (refusal.name !== 'KafkaJSOffsetOutOfRange' || refusal.topic === undefined || refusal.partition === undefined)
           throw error
-        gone({ topic: refusal.topic, partition: refusal.partition })
+        watch.gone({ topic: refusal.topic, partition: refusal.partition })
         return { responses: [] }
       }
     }
     return broker
   }
-}
-
-const cutOff = (): Error =>
-  Object.assign(new Error('The connection was cut.'), { name: 'KafkaJSConnectionError', retriable: false })
-
-/** Ends a cluster at once and for good: what waits for an answer is rejected, nothing reconnects, no socket or timer stays. */
-export const cut = (cluster: InnerCluster): void => {
-  const refuse = async (): Promise<never> => {
-    throw cutOff()
-  }
-  Object.assign(cluster.brokerPool, { connect: refuse, connectBroker: refuse })
-  const brokers = Object.values(cluster.brokerPool.brokers)
-  if (cluster.brokerPool.seedBroker !== undefined) brokers.push(cluster.brokerPool.seedBroker)
-  for (const broker of brokers)
-    for (const connection of broker.connectionPool.pool) {
-      connection.connectionStatus = 'disconnected'
-      connection.requestQueue.rejectAll(cutOff())
-      connection.requestQueue.destroy()
-      connection.socket?.destroy()
-    }
 }

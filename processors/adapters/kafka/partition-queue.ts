@@ -20,6 +20,8 @@ export type PartitionQueue = {
   advance(position: number): boolean
   /** What was delivered already can still be polled; then polls throw this. */
   stop(fault: Fault): void
+  /** True after stop or end: nothing more is wanted from the log. */
+  isOver(): boolean
   /** Polls throw this from now on, those that wait as well. */
   end(fault: Fault): void
 }
@@ -133,6 +135,7 @@ export const partitionQueue = (start: number, clock: Clock, bytes_max: number): 
       stopped ??= fault
       wake()
     },
+    isOver: () => stopped !== undefined || ended !== undefined,
     end: (fault) => {
       ended ??= fault
       wake()

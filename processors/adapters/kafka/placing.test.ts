@@ -55,6 +55,6 @@ test('headers keep the order of equal names, whatever they are called', () => {
   const message = kafkaMessage({ ...record('a', null), headers }, 2)
   expect(Object.keys(message.headers)).toEqual(['x', '__proto__'])
   expect(message.headers['x']!.map(String)).toEqual(['1', '3'])
-  expect(message.headers['__proto__']!.map(String)).toEqual(['2'])
+  expect(Object.values(message.headers)[1]!.map(String)).toEqual(['2'])
   expect(message).toMatchObject({ partition: 2, timestamp: '1', key: null })
 })

@@ -7,7 +7,6 @@ import { type Header, type LogRecord, placeName, type TopicPartition } from '../
 import type { Clock } from '../../ports/clock.ts'
 import { kafkaFault, kafkaName } from './faults.ts'
 import {
-  cut,
   type FetchedMessage,
   type FetchRequest,
   type FetchResponse,
@@ -61,7 +60,10 @@ export type Reader = {
     topic: string,
     partitions: readonly number[],
   ): Promise<ReadonlyMap<number, { readonly start: number; readonly end: number }>>
-  /** Read-committed records from `from` (clamped to the oldest) up to the end as it stands when the read gets there. */
+  /**
+   * Read-committed records from `from` (clamped to the oldest) up to the end as it stands when the read gets there. A commit is
+   * answered before its markers are written, so transactions that are open when the read begins are waited for, but not long.
+   */
   read(at: TopicPartition, from: number): AsyncIterable<LogRecord>
   /**
    * The same, but up to an end that stands still and hides no open transaction: for a partition whose only writer was fenced before.
@@ -76,6 +78,7 @@ const page_bytes = 1 << 20
 const page_bytes_most = 64 << 20
 const patience_ms = 15_000
 const drop_patience_ms = 2_000
+const open_patience_ms = 2_000
 const settle_patience_ms = 30_000
 /** A topic that was just created is not known to every broker at once. */
 const missing_patience_ms = 500
@@ -107,7 +110,7 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
     cluster = undefined
     // What others wait for on it may still come; what does not is cut off with it and tried again on the next one.
     const finished = broken.disconnect().catch(() => undefined)
-    void Promise.race([finished, clock.sleep(drop_patience_ms)]).then(() => cut(broken))
+    void Promise.race([finished, clock.sleep(drop_patience_ms)]).then(() => inside.cut(broken))
   }
 
   const patiently = async <T>(doing: string, topic: string, step: (cluster: InnerCluster) => Promise<T>): Promise<T> => {
@@ -234,7 +237,14 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
     read: async function* (at, from) {
       const { start, end } = await startOf(at)
       if (from > end) return
-      yield* pages(at, Math.max(from, start), async () => true)
+      const began_ms = clock.monotonic_ms()
+      let first_end: number | undefined
+      yield* pages(at, Math.max(from, start), async (found) => {
+        first_end ??= found.end
+        if (found.stable_end >= first_end || clock.monotonic_ms() - began_ms > open_patience_ms) return true
+        await clock.sleep(2)
+        return false
+      })
     },
     readSettled: async function* (at) {
       const { start } = await startOf(at)
@@ -255,7 +265,7 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
     },
     close: async () => {
       closed = true
-      if (cluster !== undefined) cut(cluster)
+      if (cluster !== undefined) inside.cut(cluster)
       cluster = undefined
     },
   }

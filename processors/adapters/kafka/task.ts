@@ -1,0 +1,169 @@
+/** Ownership of one input partition: what it has read, what it knows, and the commits it makes. */
+import { Fault } from '../../domain/fault.ts'
+import { placeName, type TopicPartition } from '../../domain/record.ts'
+import type { Commit, LogTask } from '../../ports/event-log.ts'
+import type { StateStore } from '../../ports/state-store.ts'
+import { memoryStateStore } from '../memory/state-store.ts'
+import { changelogOf, changelogRecords, restore, transactionalIdOf } from './changelog.ts'
+import type { OpenedKafka } from './inside.ts'
+import type { KafkaSettings } from './options.ts'
+import { type PartitionQueue, partitionQueue } from './partition-queue.ts'
+import { sendings } from './placing.ts'
+import type { Reader } from './reader.ts'
+import { openTransactions, type Transactions } from './transaction.ts'
+
+export type OwnedTask = LogTask & {
+  readonly queue: PartitionQueue
+  /** The log does not hold the next offset: checked against its bounds, and the queue stopped where records are missing. */
+  checkGap(): Promise<void>
+  /** Ends it from outside: whatever it does next is fenced. */
+  end(): void
+}
+
+export type TaskContext = {
+  readonly inside: OpenedKafka
+  readonly reader: Reader
+  readonly settings: KafkaSettings
+  readonly group: string
+  /** The operator accepts that records of this partition were deleted unread. */
+  readonly accept_gap: boolean
+  /** Makes the log deliver from this offset on. */
+  readonly seek: (offset: number) => void
+  /** Called after each commit with the position that monitoring may be shown. */
+  readonly committed: (position: number) => void
+}
+
+/** Fences earlier owners, then reads position and state, in this order. Throws transient faults when the brokers do not answer. */
+export const acquireTask = async (input: TopicPartition, context: TaskContext): Promise<OwnedTask> => {
+  const { inside, reader, settings, group } = context
+  const { clock } = settings
+  const began_ms = clock.monotonic_ms()
+  const changelog = changelogOf(group, input.topic)
+  const transactions = openTransactions(
+    inside,
+    transactionalIdOf(settings.transactional_prefix, group, input),
+    changelog,
+    settings,
+  )
+  try {
+    await transactions.fence()
+    const state = memoryStateStore()
+    const at = { topic: changelog, partition: input.partition }
+    const restored = await restore(reader.readSettled(at), group, input, state)
+    const bounds = await boundsOf(reader, input)
+    settings.on_event({
+      event: 'restored',
+      group,
+      input,
+      records: restored.records,
+      keys: state.size(),
+      duration_ms: clock.monotonic_ms() - began_ms,
+    })
+    return taskOf(input, context, transactions, state, restored.position, bounds)
+  } catch (error) {
+    transactions.close()
+    throw error
+  }
+}
+
+type Bounds = { readonly start: number; readonly end: number }
+
+const boundsOf = async (reader: Reader, at: TopicPartition): Promise<Bounds> => {
+  const bounds = (await reader.offsets(at.topic, [at.partition])).get(at.partition)
+  if (bounds === undefined) throw new Fault('topic.mismatch', `Topic ${at.topic} has no partition ${at.partition}.`, { ...at })
+  return bounds
+}
+
+const taskOf = (
+  input: TopicPartition,
+  context: TaskContext,
+  transactions: Transactions,
+  state: StateStore,
+  committed: number | undefined,
+  bounds: Bounds,
+): OwnedTask => {
+  const { reader, settings, group, accept_gap } = context
+  const { clock } = settings
+  const place = placeName(input)
+
+  const gapAt = (next: number, { start, end }: Bounds): Fault | undefined =>
+    next >= start && next <= end
+      ? undefined
+      : new Fault(
+          'offset.gap',
+          `${place} holds offsets ${start} to ${end}, but group ${group} has read up to ${next} only: records were deleted before they were read.`,
+          { ...input, group, position: next, start, end },
+        )
+
+  // A group that never committed misses nothing: it starts at the oldest record.
+  let position = committed ?? bounds.start
+  const gap = gapAt(position, bounds)
+  if (gap !== undefined && accept_gap) position = bounds.start
+  const queue = partitionQueue(position, clock, settings.queue_bytes_max)
+  if (gap !== undefined && !accept_gap) queue.stop(gap)
+
+  const over = (): Fault =>
+    new Fault('task.fenced', `Group ${group} no longer owns ${place} through this task.`, { ...input, group })
+  let ended: Fault | undefined
+  let committing: Promise<void> = Promise.resolve()
+
+  const end = () => {
+    if (ended !== undefined) return
+    ended = over()
+    queue.end(ended)
+    // A commit in flight is for the broker to accept or to fence.
+    void committing.then(() => transactions.close())
+  }
+
+  const commit = async ({ outputs, state: changes, position: next }: Commit): Promise<void> => {
+    if (ended !== undefined) throw ended
+    if (!Number.isSafeInteger(next) || next < position)
+      throw new Fault('outcome.invalid', `${place}: position ${next} lies before ${position}, which is committed.`, {
+        ...input,
+        group,
+      })
+    if (outputs.length === 0 && changes.length === 0 && next === committed) return
+    const groups = await sendings(
+      [...outputs, ...changelogRecords(group, input, changes, next, clock.now_ms())],
+      reader.partitions,
+    )
+    try {
+      await transactions.commit(groups)
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'topic.missing') for (const { at } of groups) reader.forget(at.topic)
+      queue.end(over())
+      throw error
+    }
+    state.apply(changes)
+    position = next
+    committed = next
+    if (queue.advance(next) && ended === undefined) context.seek(next)
+    context.committed(next)
+  }
+
+  return {
+    input,
+    queue,
+    state,
+    position: () => position,
+    poll: (limits, signal) => queue.poll(limits, signal),
+    commit: (given) => {
+      const committed = committing.then(() => commit(given))
+      committing = committed.catch(() => undefined)
+      return committed
+    },
+    rewind: () => queue.rewind(),
+    release: async () => end(),
+    checkGap: async () => {
+      const now = await boundsOf(reader, input)
+      const missing = gapAt(queue.expected(), now)
+      if (missing !== undefined && !accept_gap) return queue.stop(missing)
+      if (missing !== undefined) {
+        position = Math.min(position, now.start)
+        queue.push([], now.start, now.end)
+      }
+      if (ended === undefined) context.seek(queue.expected())
+    },
+    end,
+  }
+}
