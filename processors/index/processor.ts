@@ -34,6 +34,7 @@ export const indexItems = (indexed: Topic<Indexed>): Processor<ItemVector, null>
   does: 'upserts item vectors, and says so once they are acknowledged',
   drops: [],
   writes_index: true,
+  entered_at: (emit) => (emit.value as Indexed).ingested_at,
   reads: () => null,
   run: async (batch) => {
     const emit: Emit[] = batch.records.map((record) => ({

@@ -1,0 +1,63 @@
+/** `entrepot run`: the stages of this process, until it is told to stop. */
+import { Fault } from '../../domain/fault.ts'
+import type { TopicPartition } from '../../domain/record.ts'
+import { openTelemetry } from '../../telemetry/prometheus.ts'
+import { composeTopology, openWorld } from '../compose.ts'
+import { command, exitCodeOf } from '../frame.ts'
+import { openHttp } from '../http.ts'
+import { declaredLists, observeWith } from '../observe.ts'
+import { exit_codes } from '../signals.ts'
+
+const gapOf = (text: string): TopicPartition => {
+  const found = /^(?<topic>.+)\/(?<partition>\d+)$/u.exec(text)
+  if (found?.groups === undefined)
+    throw new Fault('config.invalid', `--accept-gap ${text}: <topic>/<partition> is wanted, such as source.shopify.items/0.`)
+  return { topic: found.groups['topic']!, partition: Number(found.groups['partition']) }
+}
+
+export const run = command({
+  name: 'run',
+  summary: 'Run all stages, or some of them, until told to stop',
+  details:
+    'SIGTERM finishes the batches in flight, commits and leaves. Without --stages every stage runs here; with servers, any number of processes may share the work.',
+  examples: ['entrepot run', 'entrepot run --stages canonicalize,embed', 'entrepot run --accept-gap source.shopify.items/0'],
+  arguments: [],
+  flags: {
+    stages: { type: 'text', value: 'NAMES', doc: 'Stages to run here, separated by commas; all when left out.' },
+    'accept-gap': {
+      type: 'texts',
+      value: 'TOPIC/PARTITION',
+      doc: 'Go on from the oldest record that is left, where records were deleted unread.',
+    },
+  },
+  run: async (context) => {
+    const settings = context.settings()
+    const { topology } = await composeTopology(settings)
+    const telemetry = openTelemetry({ process_metrics: true, declared: declaredLists(topology, settings, context.version) })
+    const log = context.log((lines) => telemetry.count('entrepot_log_lines_suppressed_total', {}, lines))
+    const stopping = context.stopping()
+    const names = topology.stages.map((stage) => stage.processor.name)
+    const stages = context.flags.stages?.split(',').map((name) => name.trim()) ?? names
+    const world = await openWorld(settings, { telemetry, log, stages, accept_gaps: context.flags['accept-gap'].map(gapOf) })
+    try {
+      if (settings.mode === 'embedded') await world.prepare()
+      const supervisor = await world.start(stages, observeWith(telemetry, log, settings.recommend.placement))
+      const http = settings.http.enabled
+        ? await openHttp(world, supervisor, { telemetry, log, version: context.version })
+        : undefined
+      log.info('run.started', `Runs ${stages.join(', ')}.`, {
+        mode: settings.mode,
+        ...(http === undefined ? {} : { http: http.url }),
+      })
+      const stop = () => void supervisor.stop()
+      if (stopping.aborted) stop()
+      else stopping.addEventListener('abort', stop, { once: true })
+      const fault = await supervisor.ended
+      await http?.close()
+      if (fault === undefined) log.info('run.stopped', 'Everything in flight is committed.')
+      return fault === undefined ? exit_codes.ok : exitCodeOf(fault)
+    } finally {
+      await world.close()
+    }
+  },
+})
