@@ -12,7 +12,7 @@ import {
   recordBytes,
 } from '../memory/local-log.ts'
 import { type EmbeddedDatabase, sqliteGuard } from './database.ts'
-import { decodeHeaders, packChanges, packRecords } from './frame.ts'
+import { packChanges, packRecords, recordOf } from './frame.ts'
 import { boundedCache, type CachedReader, stateReader } from './state-store.ts'
 import { createLogSchema, readPartitions, type Written } from './writer.ts'
 import { openWriterClient } from './writer-client.ts'
@@ -37,7 +37,7 @@ export type EmbeddedLog = LocalLog & {
   deleteGroup(group: string): Promise<boolean>
 }
 
-type Row = readonly [offset: number, key: Buffer | null, value: Buffer | null, headers: Buffer | null, timestamp_ms: number]
+type Row = readonly [offset: number, body: Buffer]
 
 /** What this process knows of a partition; only its own writer changes it. */
 type Known = { readonly table: number; start: number; end: number }
@@ -94,9 +94,7 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
   const pages = new Map<number, ReturnType<typeof preparePage>>()
   const preparePage = (table: number) =>
     handle
-      .prepare<[number, number], Row>(
-        `SELECT "offset", key, value, headers, timestamp_ms FROM log_${table} WHERE "offset" >= ? ORDER BY "offset" LIMIT ?`,
-      )
+      .prepare<[number, number], Row>(`SELECT "offset", body FROM log_${table} WHERE "offset" >= ? ORDER BY "offset" LIMIT ?`)
       .raw()
   const pageOf = (table: number) => {
     const page = pages.get(table) ?? preparePage(table)
@@ -166,8 +164,8 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
       return guard(() => {
         const found: LogRecord[] = []
         let bytes = 0
-        for (const [offset, key, value, headers, timestamp_ms] of pageOf(known.table).iterate(from, records_max)) {
-          const record: LogRecord = { offset, key, value, headers: decodeHeaders(headers), timestamp_ms }
+        for (const [offset, body] of pageOf(known.table).iterate(from, records_max)) {
+          const record = recordOf(offset, body)
           bytes += recordBytes(record)
           if (found.length > 0 && bytes > bytes_max) break
           found.push(record)

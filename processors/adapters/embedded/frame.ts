@@ -1,49 +1,45 @@
-/** Records and state changes as one block of bytes, so that a batch crosses to the writer's thread without being copied. */
-import type { Header } from '../../domain/record.ts'
+/** Records and state changes as bytes: as a record lies in its table, and as a batch crosses to the writer's thread uncopied. */
+import type { Header, LogRecord } from '../../domain/record.ts'
 import type { StateChange } from '../../ports/state-store.ts'
 import { keyBytes } from './state-key.ts'
 
 /** A record on its way into the table of its partition. */
-export type FrameRecord = {
-  readonly table: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers?: readonly Header[]
-  readonly timestamp_ms: number
-}
-
-/** The same as the writer sees it: headers stay encoded, as they are stored. */
-export type StoredRecord = {
-  readonly table: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers: Buffer | null
-  readonly timestamp_ms: number
-}
+export type FrameRecord = Omit<LogRecord, 'offset' | 'headers'> & { readonly table: number; readonly headers?: readonly Header[] }
 
 /** State keys are bytes already: see state-key.ts. */
 export type StoredChange = { readonly key: Buffer; readonly value: Buffer | null }
 
-/** Each header as length and bytes of its name, length and bytes of its value; lengths are 32 bits, little-endian. Null for none. */
-export const encodeHeaders = (headers: readonly Header[] | undefined): Buffer | null => {
-  if (headers === undefined || headers.length === 0) return null
-  const names = headers.map(([name]) => Buffer.from(name, 'utf8'))
-  const bytes = headers.reduce((sum, [, value], i) => sum + 8 + names[i]!.length + value.length, 0)
-  const block = Buffer.allocUnsafe(bytes)
-  let at = 0
-  headers.forEach(([, value], i) => {
-    for (const part of [names[i]!, value]) {
-      at = block.writeUInt32LE(part.length, at)
-      part.copy(block, at)
-      at += part.length
-    }
-  })
-  return block
+/**
+ * The body of a record, one value of its row: lengths of key, headers and value (32 bits, -1 for null), time (64-bit float), then key,
+ * headers, value. Each header is the length and bytes of its name and of its value. All little-endian.
+ * One value and not four columns: measured, a record costs 4 instead of 10 us to read and 6 instead of 9 us to insert.
+ */
+const body_head_bytes = 20
+const none = -1
+/** Table and length of the body, before each body in a block. */
+const frame_head_bytes = 8
+const change_head_bytes = 8
+
+const bytesOfHeaders = (headers: readonly Header[]): number => {
+  let bytes = 0
+  for (const [name, value] of headers) bytes += 8 + Buffer.byteLength(name, 'utf8') + value.length
+  return bytes
 }
 
-export const decodeHeaders = (block: Buffer | null): readonly Header[] => {
+const putHeaders = (headers: readonly Header[], block: Buffer, start: number): number => {
+  let at = start
+  for (const [name, value] of headers) {
+    const name_bytes = block.write(name, at + 4, 'utf8')
+    at = block.writeUInt32LE(name_bytes, at) + name_bytes
+    at = block.writeUInt32LE(value.length, at)
+    block.set(value, at)
+    at += value.length
+  }
+  return at
+}
+
+const headersIn = (block: Buffer): readonly Header[] => {
   const headers: Header[] = []
-  if (block === null) return headers
   let at = 0
   const part = (): Buffer => {
     const start = at + 4
@@ -57,46 +53,69 @@ export const decodeHeaders = (block: Buffer | null): readonly Header[] => {
   return headers
 }
 
-const record_head_bytes = 24
-const change_head_bytes = 8
-const none = -1
+const lengthOf = (part: Buffer | null): number => (part === null ? none : part.length)
 
 /** Packs records; the block's memory is its own, so that it may be handed over. */
 export const packRecords = (records: readonly FrameRecord[]): Buffer<ArrayBuffer> => {
-  const headers = records.map((record) => encodeHeaders(record.headers))
+  const headers_bytes = records.map(({ headers }) => (headers === undefined ? 0 : bytesOfHeaders(headers)))
   let bytes = 0
   records.forEach(({ key, value }, i) => {
-    bytes += record_head_bytes + (key?.length ?? 0) + (value?.length ?? 0) + (headers[i]?.length ?? 0)
+    bytes += frame_head_bytes + body_head_bytes + (key?.length ?? 0) + headers_bytes[i]! + (value?.length ?? 0)
   })
   const block = Buffer.from(new ArrayBuffer(bytes))
   let at = 0
-  records.forEach(({ table, key, value, timestamp_ms }, i) => {
-    const parts = [key, value, headers[i]!]
+  records.forEach(({ table, key, value, headers, timestamp_ms }, i) => {
+    const body_bytes = body_head_bytes + (key?.length ?? 0) + headers_bytes[i]! + (value?.length ?? 0)
     at = block.writeUInt32LE(table, at)
-    for (const part of parts) at = block.writeInt32LE(part === null ? none : part.length, at)
+    at = block.writeUInt32LE(body_bytes, at)
+    at = block.writeInt32LE(lengthOf(key), at)
+    at = block.writeInt32LE(headers_bytes[i]!, at)
+    at = block.writeInt32LE(lengthOf(value), at)
     at = block.writeDoubleLE(timestamp_ms, at)
-    for (const part of parts)
-      if (part !== null) {
-        block.set(part, at)
-        at += part.length
-      }
+    if (key !== null) {
+      block.set(key, at)
+      at += key.length
+    }
+    if (headers !== undefined) at = putHeaders(headers, block, at)
+    if (value !== null) {
+      block.set(value, at)
+      at += value.length
+    }
   })
   return block
 }
 
 /** The packed records one by one, as views into the block. */
-export const unpackRecords = function* (block: Buffer): Generator<StoredRecord> {
+export const unpackRecords = function* (block: Buffer): Generator<{ readonly table: number; readonly body: Buffer }> {
   for (let at = 0; at < block.length; ) {
-    const table = block.readUInt32LE(at)
-    const lengths = [block.readInt32LE(at + 4), block.readInt32LE(at + 8), block.readInt32LE(at + 12)] as const
-    const timestamp_ms = block.readDoubleLE(at + 16)
-    at += record_head_bytes
-    const [key, value, headers] = lengths.map((length) => {
-      if (length === none) return null
-      at += length
-      return block.subarray(at - length, at)
-    }) as [Buffer | null, Buffer | null, Buffer | null]
-    yield { table, key, value, headers, timestamp_ms }
+    const start = at + frame_head_bytes
+    const end = start + block.readUInt32LE(at + 4)
+    yield { table: block.readUInt32LE(at), body: block.subarray(start, end) }
+    at = end
+  }
+}
+
+/** The record of a row; its parts are views into the body. */
+export const recordOf = (offset: number, body: Buffer): LogRecord => {
+  const key_length = body.readInt32LE(0)
+  const value_length = body.readInt32LE(8)
+  const key_end = body_head_bytes + Math.max(key_length, 0)
+  const headers_end = key_end + body.readInt32LE(4)
+  return {
+    offset,
+    key: key_length === none ? null : body.subarray(body_head_bytes, key_end),
+    value: value_length === none ? null : body.subarray(headers_end, headers_end + value_length),
+    headers: headersIn(body.subarray(key_end, headers_end)),
+    timestamp_ms: body.readDoubleLE(12),
+  }
+}
+
+/** What compaction has to know of a record. */
+export const keyIn = (body: Buffer): { readonly key: Buffer | null; readonly deleted: boolean } => {
+  const key_length = body.readInt32LE(0)
+  return {
+    key: key_length === none ? null : body.subarray(body_head_bytes, body_head_bytes + key_length),
+    deleted: body.readInt32LE(8) === none,
   }
 }
 

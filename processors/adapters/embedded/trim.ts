@@ -1,5 +1,6 @@
 /** Retention in bounded slices: expired days, superseded keys of `latest` topics; never what a group has yet to read. */
 import type { Handle } from './database.ts'
+import { keyIn } from './frame.ts'
 import type { Partition } from './writer.ts'
 
 export type Trimmer = {
@@ -49,8 +50,8 @@ export const openTrimmer = (handle: Handle): Trimmer => {
   }))
   const latestStatements = remembered((table) => ({
     walk: handle
-      .prepare<[number, number, number], [number, Buffer | null, number]>(
-        `SELECT "offset", key, value IS NULL FROM log_${table} WHERE "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?`,
+      .prepare<[number, number, number], [number, Buffer]>(
+        `SELECT "offset", body FROM log_${table} WHERE "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?`,
       )
       .raw(),
     remove: handle.prepare<[number]>(`DELETE FROM log_${table} WHERE "offset" = ?`),
@@ -101,7 +102,8 @@ export const openTrimmer = (handle: Handle): Trimmer => {
     const { table } = partition
     const statements = latestStatements(table)
     const walked = partition.compacted < read ? statements.walk.all(partition.compacted, read, rows) : []
-    for (const [offset, key, deleted] of walked) {
+    for (const [offset, body] of walked) {
+      const { key, deleted } = keyIn(body)
       // Without a key nothing supersedes it.
       if (key === null) continue
       const superseded = statements.head.get(key)

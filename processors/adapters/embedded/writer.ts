@@ -159,10 +159,7 @@ export const openWriter = (path: string, handle: Handle): Writer => {
   const placeKey = (topic: string, partition: number) => `${topic}/${partition}`
   const trimmer = openTrimmer(handle)
 
-  const insertInto = (table: number) =>
-    handle.prepare<[number, Buffer | null, Buffer | null, Buffer | null, number]>(
-      `INSERT INTO log_${table} VALUES (?, ?, ?, ?, ?)`,
-    )
+  const insertInto = (table: number) => handle.prepare<[number, Buffer]>(`INSERT INTO log_${table} VALUES (?, ?)`)
   const learn = (partition: Partition): void => {
     partitions.set(partition.table, partition)
     by_place.set(placeKey(partition.topic, partition.partition), partition)
@@ -189,10 +186,10 @@ export const openWriter = (path: string, handle: Handle): Writer => {
       touched.add(partition)
       return { table, first: before }
     })
-    for (const { table, key, value, headers, timestamp_ms } of unpackRecords(viewOf(records))) {
+    for (const { table, body } of unpackRecords(viewOf(records))) {
       const insert = inserts.get(table) ?? insertInto(table)
       inserts.set(table, insert)
-      insert.run(partitions.get(table)!.end++, key, value, headers, timestamp_ms)
+      insert.run(partitions.get(table)!.end++, body)
     }
     return written
   }
@@ -236,9 +233,7 @@ export const openWriter = (path: string, handle: Handle): Writer => {
         for (let partition = 0; partition < count; partition++) {
           const added = handle.prepare('INSERT INTO partitions (topic, partition) VALUES (?, ?)').run(name, partition)
           const table = Number(added.lastInsertRowid)
-          handle.exec(
-            `CREATE TABLE log_${table} ("offset" INTEGER PRIMARY KEY, key BLOB, value BLOB, headers BLOB, timestamp_ms INTEGER NOT NULL) STRICT`,
-          )
+          handle.exec(`CREATE TABLE log_${table} ("offset" INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT`)
           if (keep === 'latest')
             handle.exec(
               `CREATE TABLE heads_${table} (key BLOB PRIMARY KEY, "offset" INTEGER NOT NULL) STRICT, WITHOUT ROWID;
