@@ -73,7 +73,12 @@ const viewOf = (bytes: Buffer): Vector =>
  * Opens or creates `vectors.db` in `folder`; a new one is for vectors [dims] of the model with this digest.
  * Faults: log.locked, log.corrupt, index.unavailable.
  */
-export const openVectorFile = (folder: string, dims: number, model_digest: string): VectorFile => {
+export const openVectorFile = (
+  folder: string,
+  dims: number,
+  model_digest: string,
+  file_bytes_max = Number.POSITIVE_INFINITY,
+): VectorFile => {
   const guarded = <T>(work: () => T): T => {
     try {
       return work()
@@ -82,7 +87,7 @@ export const openVectorFile = (folder: string, dims: number, model_digest: strin
     }
   }
 
-  const opened = guarded(() => openDatabase(folder, { file: 'vectors.db', cache_bytes: 8 << 20 }))
+  const opened = guarded(() => openDatabase(folder, { file: 'vectors.db', cache_bytes: 8 << 20, file_bytes_max }))
   const { path, handle: database } = opened
   try {
     guarded(() => {

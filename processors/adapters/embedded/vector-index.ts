@@ -112,7 +112,7 @@ const openSpace = async (dims: number, exact_rows_max: number | undefined) => {
         const share = (pass.share * limit) / (limit + excluded.size)
         const picking = (pass.slots === undefined ? cost_ns.tested : 0) + pass.share * cost_ns.picked
         const allowed = excluded.size === 0 ? accepts : (slot: number) => accepts(slot) && !excluded.has(slot)
-        if (picking < lists.scanned(limit, share) * cost_ns.scanned) {
+        if (picking < lists.scanned(limit, share) * (cost_ns.scanned + cost_ns.tested)) {
           pass.slots ??= slotsOf(pass)
           found = lists.searchAmong(vector, limit, pass.slots, allowed)
         } else found = lists.search(vector, limit, { accepts: allowed, share })
@@ -140,9 +140,11 @@ export const openEmbeddedVectorIndex = async (options: {
   readonly model_digest: string
   /** Up to this many points of a space a search looks at all of them; 20,000 unless told. */
   readonly exact_rows_max?: number
+  /** Bytes the file may grow to; writes beyond fault with index.unavailable. */
+  readonly file_bytes_max?: number
 }): Promise<EmbeddedVectorIndex> => {
   const { folder, dims, model_digest } = options
-  const file = openVectorFile(folder, dims, model_digest)
+  const file = openVectorFile(folder, dims, model_digest, options.file_bytes_max)
   const spaces = {
     items: await openSpace(dims, options.exact_rows_max),
     users: await openSpace(dims, options.exact_rows_max),
