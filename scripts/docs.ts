@@ -3,8 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { dashboard } from '../deploy/grafana/dashboard.ts'
+import { composeTopology } from '../processors/cli/compose.ts'
 import { configJsonSchema, configMarkdown } from '../processors/config/describe.ts'
+import { loadSettings } from '../processors/config/load.ts'
 import { type FaultKind, fault_codes } from '../processors/domain/fault.ts'
+import { describeMermaid, describeText } from '../processors/flow/describe.ts'
 import { metricsMarkdown } from '../processors/telemetry/describe.ts'
 
 const kinds: Readonly<Record<FaultKind, string>> = {
@@ -33,12 +36,33 @@ after \`error\` in the terminal. Its kind says what the process does next.
 ${parts.join('\n')}`
 }
 
+/** The topology of the shipped platforms with servers' defaults: as a graph, which README.md embeds, and as text. */
+export const topologyMarkdown = async (): Promise<{ readonly page: string; readonly graph: string }> => {
+  const { topology } = await composeTopology(
+    loadSettings({ env: {}, set: ['kafka.brokers=kafka:9092', 'registry.url=http://registry:8081'] }).settings,
+  )
+  const graph = `\`\`\`mermaid\n${describeMermaid(topology)}\`\`\``
+  return {
+    graph,
+    page: `# Topology
+
+Printed by \`npm run docs\` from processors/topology.ts; \`npm run explain\` prints it for your own settings.
+
+${graph}
+
+\`\`\`
+${describeText(topology)}\`\`\`
+`,
+  }
+}
+
 /** Every printed page by its path from the repository's root. */
-export const printedPages = (): Readonly<Record<string, string>> => ({
+export const printedPages = async (): Promise<Readonly<Record<string, string>>> => ({
   'docs/reference/config.md': configMarkdown(),
   'docs/reference/config.schema.json': `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
   'docs/reference/metrics.md': metricsMarkdown(),
   'docs/reference/errors.md': errorsMarkdown(),
+  'docs/reference/topology.md': (await topologyMarkdown()).page,
   'deploy/grafana/dashboards/entrepot.json': `${JSON.stringify(dashboard(), null, 2)}\n`,
 })
 
@@ -46,7 +70,7 @@ export const printedPages = (): Readonly<Record<string, string>> => ({
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
 if (process.argv[1] === fileURLToPath(import.meta.url))
-  for (const [path, text] of Object.entries(printedPages())) {
+  for (const [path, text] of Object.entries(await printedPages())) {
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
     process.stdout.write(`${path}\n`)
