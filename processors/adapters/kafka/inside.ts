@@ -46,6 +46,7 @@ export type InnerBroker = { fetch(request: FetchRequest): Promise<FetchResponse>
 type InnerConnection = {
   socket?: { destroy(): void }
   connectionStatus: string
+  connect(): Promise<unknown>
   readonly requestQueue: { rejectAll(error: Error): void; destroy(): void }
 }
 type InnerPool = {
@@ -158,6 +159,7 @@ const cut = (cluster: InnerCluster): void => {
   for (const broker of brokers)
     for (const connection of broker.connectionPool.pool) {
       connection.connectionStatus = 'disconnected'
+      connection.connect = refuse
       connection.requestQueue.rejectAll(cutOff())
       connection.requestQueue.destroy()
       connection.socket?.destroy()
@@ -173,6 +175,7 @@ export type OpenedKafka = {
   withCluster<T>(topics: readonly string[], make: () => T): { readonly made: T; readonly cluster: InnerCluster }
   /** Ends a cluster at once and for good: what waits for an answer is rejected, nothing reconnects, no socket or timer stays. */
   cut(cluster: InnerCluster): void
+  /** Nothing can be opened any more. */
   cutAll(): void
 }
 
@@ -184,11 +187,13 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
   const create = holder[key]!
   let last: InnerCluster | undefined
   const live = new Set<InnerCluster>()
+  let closed = false
   const end = (cluster: InnerCluster) => {
     live.delete(cluster)
     cut(cluster)
   }
   holder[key] = (options) => {
+    if (closed) throw new Fault('log.unavailable', 'The log is closed.')
     const cluster = create(options)
     cluster.retry = retry
     const createBroker = cluster.brokerPool.createBroker
@@ -217,6 +222,7 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
     },
     cut: end,
     cutAll: () => {
+      closed = true
       for (const cluster of live) end(cluster)
     },
   }

@@ -1,6 +1,6 @@
 /** A Kafka log as the contract suite wants it, on brokers that are there: with retention, compaction and deletion at will. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Admin, ConfigResourceTypes, Kafka, logLevel, type Producer } from 'kafkajs'
+import kafkajs, { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
 import type { OpenedLog } from '../../ports/event-log.contract.ts'
 import { systemClock } from '../system/clock.ts'
 import { systemRandom } from '../system/random.ts'
@@ -59,7 +59,7 @@ export const openTestLog = async (brokers: string): Promise<OpenedLog> => {
         validateOnly: false,
         resources: [
           {
-            type: ConfigResourceTypes.TOPIC,
+            type: kafkajs.ConfigResourceTypes.TOPIC,
             name: topic,
             configEntries: [
               { name: 'cleanup.policy', value: 'compact' },
