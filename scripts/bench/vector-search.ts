@@ -1,19 +1,25 @@
 /**
  * Measures the embedded vector index beside a plain Float32Array scan in the same run: latency, queries/s and recall.
  *
- *   node scripts/bench/vector-search.ts [--points 10000,100000] [--dims 384] [--queries 200] [--vectors file.f32]
+ *   node scripts/bench/vector-search.ts [--points 10000,100000] [--dims 384] [--queries 200] [--real]
  *
- * Points are clustered synthetic unit vectors (shops' categories, products in them, offers of them) from a fixed seed;
- * `--vectors` takes real ones instead, float32 little-endian rows of `--dims`, the last 1,000 of them held out as queries.
+ * Points are clustered synthetic unit vectors (shops' categories, products in them, offers of them) from a fixed seed.
+ * `--real` embeds all titles of ../shared/data with the shipped model instead (some minutes the first time; the vectors are kept
+ * in .cache), and asks with 1,000 of them that are held out.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openEmbeddedVectorIndex } from '../../processors/adapters/embedded/vector-index.ts'
+import { openOnnxEmbedder } from '../../processors/adapters/onnx/embedder.ts'
+import { systemClock } from '../../processors/adapters/system/clock.ts'
+import { rowsOf } from '../../processors/cli/rows.ts'
+import { Fault } from '../../processors/domain/fault.ts'
+import { digestOf } from '../../processors/domain/ids.ts'
 import type { Vector } from '../../processors/domain/vector.ts'
-import { unit } from '../../processors/domain/vector.ts'
+import { fromBytes, toBytes, unit } from '../../processors/domain/vector.ts'
 import type { Filter, Hit, PointWrite, Query } from '../../processors/ports/vector-index.ts'
 
 const { values: args } = parseArgs({
@@ -21,7 +27,7 @@ const { values: args } = parseArgs({
     points: { type: 'string', default: '10000,100000' },
     dims: { type: 'string', default: '384' },
     queries: { type: 'string', default: '200' },
-    vectors: { type: 'string' },
+    real: { type: 'boolean', default: false },
     write: { type: 'string' },
   },
 })
@@ -64,12 +70,48 @@ const synthetic = (points: number): Source => {
   }
 }
 
-const recorded = (path: string): Source => {
-  const bytes = readFileSync(path)
-  const all = new Float32Array(bytes.buffer, bytes.byteOffset, Math.floor(bytes.byteLength / 4 / dims) * dims)
+const root = join(import.meta.dirname, '../..')
+const shared = join(root, '../shared/data')
+
+/** Every distinct title of the shared data sets, in the order of a hash, so that the held-out ones are a fair sample. */
+const titles = async (): Promise<readonly string[]> => {
+  const found = new Set<string>()
+  const take = (value: unknown): void => {
+    if (typeof value === 'string' && value.trim() !== '') found.add(value.trim())
+    else if (Array.isArray(value)) value.forEach(take)
+    else if (typeof value === 'object' && value !== null)
+      for (const [name, inner] of Object.entries(value)) if (['title', 'name', 'left', 'right'].includes(name)) take(inner)
+  }
+  for (const file of readdirSync(shared, { recursive: true, encoding: 'utf8' }).sort())
+    if (/\.(csv|jsonl)\.gz$/.test(file) && !/events|sequences|gt\.csv/.test(file))
+      for await (const { row } of rowsOf(join(shared, file))) if (!(row instanceof Fault)) take(row)
+  return [...found]
+    .map((title) => ({ title, by: digestOf(title) }))
+    .sort((a, b) => (a.by < b.by ? -1 : 1))
+    .map(({ title }) => title)
+}
+
+const realVectors = async (): Promise<Float32Array> => {
+  const file = join(root, '.cache/bench/titles.f32')
+  if (!existsSync(file)) {
+    const texts = await titles()
+    console.log(`embedding ${texts.length} titles`)
+    const embedder = await openOnnxEmbedder({ workers: 1, clock: systemClock })
+    const all: Vector[] = []
+    for (let from = 0; from < texts.length; from += 1_024)
+      for (const vector of await embedder.embed(texts.slice(from, from + 1_024))) if (!(vector instanceof Fault)) all.push(vector)
+    await embedder.close()
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, Buffer.concat(all.map(toBytes)))
+  }
+  return fromBytes(readFileSync(file))
+}
+
+const real = async (): Promise<Source & { readonly points: number }> => {
+  const all = await realVectors()
   const rows = all.length / dims
   const row = (i: number): Vector => all.slice(i * dims, (i + 1) * dims)
-  return { name: path, at: (i) => row(i % (rows - 1_000)), query: (i) => row(rows - 1 - (i % 1_000)) }
+  return { name: 'titles of ../shared/data', points: rows - 1_000, at: row, query: (i) => row(rows - 1 - (i % 1_000)) }
 }
 
 const percentile = (sorted: readonly number[], of: number): number =>
@@ -106,10 +148,10 @@ const payloadOf = (i: number) => ({
   url: `https://shop-${i % 50}.example/products/offer-${i}`,
 })
 
-const sourceOf = (points: number): Source => (args.vectors === undefined ? synthetic(points) : recorded(args.vectors))
+const sourceOf = async (points: number): Promise<Source> => (args.real ? real() : synthetic(points))
 
 const write = async (folder: string, points: number): Promise<void> => {
-  const source = sourceOf(points)
+  const source = await sourceOf(points)
   const { index, admin, settled } = await openEmbeddedVectorIndex({ folder, dims, model_digest: 'bench' })
   let writing = 0
   let longest = 0
@@ -134,12 +176,12 @@ const write = async (folder: string, points: number): Promise<void> => {
 }
 
 const measure = async (points: number): Promise<void> => {
-  const source = sourceOf(points)
+  const source = await sourceOf(points)
   const folder = mkdtempSync(join(tmpdir(), 'entrepot-bench-'))
   console.log(`\n## ${points} points x ${dims}, ${source.name}`)
   try {
     // Written by a process of its own, so that what this one holds in memory is what a restarted index holds.
-    const own = args.vectors === undefined ? [] : ['--vectors', args.vectors]
+    const own = args.real ? ['--real'] : []
     execFileSync(
       process.execPath,
       [import.meta.filename, '--write', folder, '--points', String(points), '--dims', args.dims, ...own],
@@ -258,4 +300,6 @@ const measure = async (points: number): Promise<void> => {
 }
 
 if (args.write !== undefined) await write(args.write, Number(args.points))
+else if (args.real && !existsSync(shared)) console.log('../shared/data is not here: real titles were not measured.')
+else if (args.real) await measure((await real()).points)
 else for (const points of args.points.split(',')) await measure(Number(points))
