@@ -324,7 +324,12 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       max: 1,
     }),
     count: integer(10, { doc: 'Items in a list.', unit: 'items', min: 1, max: 100 }),
-    candidates: integer(200, { doc: 'Candidates retrieved for each vector.', unit: 'items', min: 10, max: 2_000 }),
+    candidates: integer(50, {
+      doc: 'Candidates retrieved for each vector; each one costs a look-up of its vector.',
+      unit: 'items',
+      min: 10,
+      max: 2_000,
+    }),
     debounce_ms: integer(0, {
       doc: 'A profile’s moves within this time lead to one list. The greater of it and stages.recommend.linger_ms counts; raise it to spare the index.',
       unit: 'ms',
