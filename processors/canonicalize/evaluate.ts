@@ -66,6 +66,17 @@ const compileSteps = (steps: readonly Step[], from: number, context: EvaluateCon
     const rest = compileSteps(steps, from + 1, context)
     return rest === null ? (value) => fieldOf(value, name) : (value, env) => rest(fieldOf(value, name), env)
   }
+  const after = steps[from + 1]
+  if ((step.step === 'all' || step.step === 'where') && after?.step === 'index') {
+    // `list[condition][0]` is the first of those that fit, not the first of each.
+    const list = compileSteps([step], 0, context)!
+    const { index } = after
+    const rest = compileSteps(steps, from + 2, context)
+    return (value, env) => {
+      const one = (list(value, env) as readonly Value[]).at(index)
+      return rest === null ? one : rest(one, env)
+    }
+  }
   const rest = compileSteps(steps, from + 1, context)
   if (step.step === 'index') {
     const { index } = step
