@@ -4,6 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kafka, logLevel } from 'kafkajs'
+// For its repairs of kafkajs.
+import '../../processors/adapters/kafka/inside.ts'
 import { type Daemon, freePorts, runTool, startDaemon, untilHealthy } from './daemon.ts'
 import { cached } from './java.ts'
 
@@ -99,7 +101,10 @@ const settingsOf = (
     'log.cleaner.threads': '1',
     'log.cleaner.dedupe.buffer.size': '8388608',
     'log.segment.delete.delay.ms': '1000',
-    'log.retention.check.interval.ms': '1000',
+    'log.cleaner.backoff.ms': '200',
+    // Tests write records of long ago; retention must not find them.
+    'log.retention.check.interval.ms': '86400000',
+    'log.initial.task.delay.ms': '86400000',
     ...more,
   }
   return Object.entries(settings)

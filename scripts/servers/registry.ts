@@ -1,6 +1,6 @@
 /** Apicurio Registry from Maven Central, kept in memory, on loopback: speaks the Confluent API. Needs Java 17 and Maven. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePorts, runTool, startDaemon, untilHealthy } from './daemon.ts'
 import { cached } from './java.ts'
@@ -10,26 +10,14 @@ export const registry_version = '2.6.13.Final'
 /** The folder of the registry's jars; fetched on first use (142 MB). */
 const registryFolder = (): Promise<string> =>
   cached(`apicurio-${registry_version}`, async (folder) => {
+    const artifact = `-Dartifact=io.apicurio:apicurio-registry-app:${registry_version}:tar.gz:all`
+    const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1'
     // Without transitive=false Maven looks for a parent that Maven Central lacks.
-    await runTool('mvn', [
-      '-q',
-      '-B',
-      'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:get',
-      '-Dtransitive=false',
-      `-Dartifact=io.apicurio:apicurio-registry-app:${registry_version}:tar.gz:all`,
-    ])
-    const repository = (
-      await runTool('mvn', ['-q', '-B', 'help:evaluate', '-Dexpression=settings.localRepository', '-DforceStdout']).catch(
-        () => '',
-      )
-    ).trim()
-    const archive = join(
-      repository === '' ? join(homedir(), '.m2', 'repository') : repository,
-      'io/apicurio/apicurio-registry-app',
-      registry_version,
-      `apicurio-registry-app-${registry_version}-all.tar.gz`,
-    )
+    await runTool('mvn', ['-q', '-B', `${plugin}:get`, '-Dtransitive=false', artifact])
+    await runTool('mvn', ['-q', '-B', `${plugin}:copy`, artifact, `-DoutputDirectory=${folder}`])
+    const archive = join(folder, `apicurio-registry-app-${registry_version}-all.tar.gz`)
     await runTool('tar', ['-xzf', archive, '-C', folder])
+    rmSync(archive)
   })
 
 export type RegistryOptions = {
