@@ -36,7 +36,7 @@ export interface SchemaRegistry {
 
 /**
  * A decoded source value: plain data in objects that inherit nothing (a missing field is undefined, whatever its name), maps as objects,
- * integers beyond 2^53 as bigint and all others as number, bytes as Buffer. Times of an Avro logical type or a Protobuf Timestamp are
+ * safe integers as number and all beyond as bigint, bytes as Buffer. Times of an Avro logical type or a Protobuf Timestamp are
  * epoch ms, decimals plain decimal text, enums their symbol (`UNKNOWN` for a Protobuf number outside the schema), absent fields that may
  * be absent null. What was not valid UTF-8 or half a surrogate pair stands as U+FFFD: fit for text, never for an id.
  */

@@ -9,172 +9,22 @@ import { isUtf8 } from 'node:buffer'
 import avro, { type Type } from 'avsc'
 import { Fault } from '../../domain/fault.ts'
 import type { SourceValue } from '../../ports/schema-registry.ts'
+import { StrictTap, truncated, WritingTap } from './avro-tap.ts'
+import { header_bytes } from './framing.ts'
 import { type DecodeLimits, isUnsafeName } from './limits.ts'
 
 /** A parsed schema: a name, a union or a definition. */
 export type AvroSchema = string | readonly AvroSchema[] | { readonly [attribute: string]: unknown }
 
-const truncated = (): Fault => new Fault('decode.truncated', 'The value ends before its schema says it does.')
-
-/** Node's own slicing of a buffer into text, without toString's choice of encoding; not in its typings. */
-type TextBuffer = Buffer & { utf8Slice(start: number, end: number): string }
-
-/** What avsc calls while it reads. One is reused for all values of a decoder. */
-class StrictTap {
-  buf = Buffer.alloc(0) as Buffer as TextBuffer
-  pos = 0
-  end = 0
-  /** Containers entered and not left. */
-  depth = 0
-  readonly limits: DecodeLimits
-
-  constructor(limits: DecodeLimits) {
-    this.limits = limits
-  }
-
-  over(buf: Buffer, pos: number): this {
-    this.buf = buf as TextBuffer
-    this.pos = pos
-    this.end = buf.length
-    this.depth = 0
-    return this
-  }
-
-  enter(): void {
-    if (++this.depth > this.limits.depth_max)
-      throw new Fault('limits.depth', `The value nests deeper than ${this.limits.depth_max} levels.`, { byte: this.pos })
-  }
-
-  /** The next varint as it stands, zigzag; exact below 2^53, rounded above. */
-  zigzag(): number {
-    const buf = this.buf
-    let pos = this.pos
-    if (pos >= this.end) throw truncated()
-    let byte = buf[pos++]!
-    if (byte < 0x80) {
-      this.pos = pos
-      return byte
-    }
-    let value = byte & 0x7f
-    let scale = 128
-    for (let length = 2; ; length++) {
-      if (pos >= this.end) throw truncated()
-      byte = buf[pos++]!
-      value += (byte & 0x7f) * scale
-      if (byte < 0x80) {
-        if (length === 10 && byte > 1) break
-        this.pos = pos
-        return value
-      }
-      if (length === 10) break
-      scale *= 128
-    }
-    throw new Fault('decode.invalid', 'An integer is longer than 64 bits.', { byte: this.pos })
-  }
-
-  /** Lengths, counts, union and enum indexes: exact below 2^52, and beyond that only compared with bounds. */
-  readLong(): number {
-    const zigzag = this.zigzag()
-    return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
-  }
-
-  /** Any 64-bit integer, exactly. */
-  readLongExact(): number | bigint {
-    const start = this.pos
-    const zigzag = this.zigzag()
-    if (zigzag < 9007199254740992) return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
-    let exact = 0n
-    for (let i = this.pos - 1; i >= start; i--) exact = (exact << 7n) | BigInt(this.buf[i]! & 0x7f)
-    const value = exact & 1n ? -(exact >> 1n) - 1n : exact >> 1n
-    return value >= -9007199254740992n && value <= 9007199254740992n ? Number(value) : value
-  }
-
-  readInt(): number {
-    const value = this.readLong()
-    if (value !== (value | 0)) throw new Fault('number.range', 'An int is outside 32 bits.', { byte: this.pos })
-    return value
-  }
-
-  readBoolean(): boolean {
-    if (this.pos >= this.end) throw truncated()
-    return this.buf[this.pos++] !== 0
-  }
-
-  readFloat(): number {
-    const value = this.buf.readFloatLE(this.take(4))
-    if (!Number.isFinite(value)) throw new Fault('number.nonfinite', 'A float is NaN or infinite.', { byte: this.pos })
-    return value === 0 ? 0 : value
-  }
-
-  readDouble(): number {
-    const value = this.buf.readDoubleLE(this.take(8))
-    if (!Number.isFinite(value)) throw new Fault('number.nonfinite', 'A double is NaN or infinite.', { byte: this.pos })
-    return value === 0 ? 0 : value
-  }
-
-  /** Steps over `length` bytes and returns where they begin. */
-  take(length: number): number {
-    const pos = this.pos
-    if (length < 0) throw new Fault('decode.invalid', 'A length is negative.', { byte: pos })
-    if (length > this.end - pos) throw truncated()
-    this.pos = pos + length
-    return pos
-  }
-
-  readFixed(length: number): Buffer {
-    const pos = this.take(length)
-    return Buffer.from(this.buf.subarray(pos, pos + length))
-  }
-
-  readBytes(): Buffer {
-    return this.readFixed(this.readLong())
-  }
-
-  readString(): string {
-    const length = this.readLong()
-    const pos = this.take(length)
-    const text = this.buf.utf8Slice(pos, pos + length)
-    if (length > this.limits.string_chars_max && text.length > this.limits.string_chars_max)
-      throw new Fault('limits.string', `A string has ${text.length} characters; ${this.limits.string_chars_max} are allowed.`)
-    return text
-  }
-
-  skipBoolean(): void {
-    this.take(1)
-  }
-  skipInt(): void {
-    this.zigzag()
-  }
-  skipLong(): void {
-    this.zigzag()
-  }
-  skipFloat(): void {
-    this.take(4)
-  }
-  skipDouble(): void {
-    this.take(8)
-  }
-  skipFixed(length: number): void {
-    this.take(length)
-  }
-  skipBytes(): void {
-    this.take(this.readLong())
-  }
-  skipString(): void {
-    this.take(this.readLong())
-  }
-}
-
 /** The members of avsc's types that are used or replaced here. */
 type Readable = {
   _read(tap: StrictTap): unknown
   _skip(tap: StrictTap): void
-  _write(tap: WriteTap, value: unknown): void
+  _write(tap: WritingTap, value: unknown): void
   _check(value: unknown, flags?: number, hook?: (value: unknown, type: unknown) => void, path?: string[]): boolean
 }
 type ArrayReadable = Readable & { readonly itemsType: Readable }
 type MapReadable = Readable & { readonly valuesType: Readable }
-type WriteTap = { buf: Buffer; pos: number; writeLong(value: number): void; writeBytes(value: Uint8Array): void }
 type HookOptions = { registry: Record<string, Type> }
 
 /** The same type with some members replaced. avsc freezes its types, so the heir carries them. */
@@ -506,7 +356,7 @@ const adaptCanonical: Adapt = (base, schema) => {
           hook?.(value, base)
           return false
         },
-        _write(tap: WriteTap, value: unknown) {
+        _write(tap: WritingTap, value: unknown) {
           if (!isVector(value)) throw new Error('not a Float32Array')
           tap.writeBytes(Buffer.from(value.buffer, value.byteOffset, value.byteLength))
         },
@@ -524,7 +374,7 @@ const adaptCanonical: Adapt = (base, schema) => {
           if (index === 1) return present._read(tap)
           throw new Fault('decode.invalid', `Union index ${index} is not one of 2 branches.`, { byte: tap.pos })
         },
-        _write(tap: WriteTap, value: unknown) {
+        _write(tap: WritingTap, value: unknown) {
           if (value === null) tap.writeLong(0)
           else {
             tap.writeLong(1)
@@ -547,17 +397,12 @@ const scratch_bytes = 64 * 1024
 
 /** Encodes behind a wire header. Throws `outcome.invalid` naming the first field that does not fit. */
 export const canonicalEncoder = <V>({ type }: CanonicalType, schema_id: number): ((value: V) => Buffer) => {
-  let scratch = Buffer.alloc(scratch_bytes)
-  scratch.writeInt32BE(schema_id, 1)
+  const tap = new WritingTap(scratch_bytes)
+  const writer = inner(type)
   return (value) => {
-    let end: number
+    tap.pos = header_bytes
     try {
-      end = type.encode(value, scratch, 5)
-      if (end < 0) {
-        scratch = Buffer.alloc(2 * (scratch.length - end))
-        scratch.writeInt32BE(schema_id, 1)
-        end = type.encode(value, scratch, 5)
-      }
+      writer._write(tap, value)
     } catch (error) {
       let field = '(unknown)'
       type.isValid(value, {
@@ -567,7 +412,11 @@ export const canonicalEncoder = <V>({ type }: CanonicalType, schema_id: number):
       })
       throw new Fault('outcome.invalid', `Field ${field} of ${type.name} does not fit its schema.`, { field }, error)
     }
-    return Buffer.from(scratch.subarray(0, end))
+    const bytes = Buffer.allocUnsafe(tap.pos)
+    tap.buf.copy(bytes, 0, 0, tap.pos)
+    bytes[0] = 0
+    bytes.writeInt32BE(schema_id, 1)
+    return bytes
   }
 }
 

@@ -55,57 +55,65 @@ type Walk = {
   inexact: boolean
 }
 
-/**
- * Checks and cleans a parsed value in place: bounds, names, numbers; cuts every object from its prototype.
- * Integers from 2^53 on are reported, not refused: only their source text has them exactly.
- */
-const clean = (value: unknown, walk: Walk): SourceValue => {
-  const limits = walk.limits
-  switch (typeof value) {
-    case 'string':
-      if (value.length > limits.string_chars_max)
-        throw new Fault('limits.string', `A string has ${value.length} characters; ${limits.string_chars_max} are allowed.`)
-      return walk.unicode_escapes && !value.isWellFormed() ? value.toWellFormed() : value
-    case 'number':
-      if (value === 0) return 0
-      if (value >= 9007199254740992 || value <= -9007199254740992) {
-        if (!Number.isFinite(value)) throw new Fault('number.range', 'A number is beyond the range of a double.')
-        walk.inexact = true
-      }
-      return value
-    case 'object': {
-      if (value === null) return null
-      if (Array.isArray(value)) {
-        if (value.length > limits.items_max)
-          throw new Fault('limits.items', `An array has ${value.length} items; ${limits.items_max} are allowed.`)
-        for (let i = 0; i < value.length; i++) {
-          const item = value[i]
-          const cleaned = clean(item, walk)
-          if (cleaned !== item || cleaned === 0) value[i] = cleaned
-        }
-        return value
-      }
-      const object = value as Record<string, unknown>
-      Object.setPrototypeOf(object, null)
-      let keys = 0
-      for (const key in object) {
-        keys++
-        if (isUnsafeName(key)) throw new Fault('json.proto', `A key is ${key}.`)
-        if (walk.unicode_escapes && !key.isWellFormed()) throw new Fault('decode.utf8', 'A key holds half of a surrogate pair.')
-        if (walk.damaged && key.includes('\ufffd')) throw new Fault('decode.utf8', 'A key is not valid UTF-8.')
-        if (key.length > limits.string_chars_max)
-          throw new Fault('limits.string', `A key has ${key.length} characters; ${limits.string_chars_max} are allowed.`)
-        const field = object[key]
-        const cleaned = clean(field, walk)
-        if (cleaned !== field || cleaned === 0) object[key] = cleaned
-      }
-      if (keys > limits.keys_max) throw new Fault('limits.items', `An object has ${keys} keys; ${limits.keys_max} are allowed.`)
-      walk.keys += keys
-      return object as SourceValue
-    }
-    default:
-      return value as SourceValue
+/** An object that inherits nothing. Instances share hidden classes, which Object.create(null) would give up. */
+class Plain {
+  [key: string]: SourceValue
+}
+delete (Plain.prototype as { constructor?: unknown }).constructor
+Object.setPrototypeOf(Plain.prototype, null)
+Object.freeze(Plain.prototype)
+
+const cleanString = (text: string, walk: Walk): string => {
+  if (text.length > walk.limits.string_chars_max)
+    throw new Fault('limits.string', `A string has ${text.length} characters; ${walk.limits.string_chars_max} are allowed.`)
+  return walk.unicode_escapes && !text.isWellFormed() ? text.toWellFormed() : text
+}
+
+/** Integers from 2^53 on are noted, not refused: only their source text has them exactly. */
+const cleanNumber = (value: number, walk: Walk): number => {
+  if (value >= 9007199254740992 || value <= -9007199254740992) {
+    if (!Number.isFinite(value)) throw new Fault('number.range', 'A number is beyond the range of a double.')
+    walk.inexact = true
   }
+  return value === 0 ? 0 : value
+}
+
+const checkKey = (key: string, walk: Walk): void => {
+  if (isUnsafeName(key)) throw new Fault('json.proto', `A key is ${key}.`)
+  if (key.length > walk.limits.string_chars_max)
+    throw new Fault('limits.string', `A key has ${key.length} characters; ${walk.limits.string_chars_max} are allowed.`)
+  if (walk.unicode_escapes && !key.isWellFormed()) throw new Fault('decode.utf8', 'A key holds half of a surrogate pair.')
+  if (walk.damaged && key.includes('\ufffd')) throw new Fault('decode.utf8', 'A key is not valid UTF-8.')
+}
+
+/** Checks a parsed value against bounds and names and rebuilds its objects; arrays stay. */
+const clean = (value: unknown, walk: Walk): SourceValue => {
+  if (typeof value === 'string') return cleanString(value, walk)
+  if (typeof value === 'number') return cleanNumber(value, walk)
+  if (typeof value !== 'object' || value === null) return value as SourceValue
+  if (Array.isArray(value)) {
+    if (value.length > walk.limits.items_max)
+      throw new Fault('limits.items', `An array has ${value.length} items; ${walk.limits.items_max} are allowed.`)
+    for (let i = 0; i < value.length; i++) value[i] = clean(value[i], walk)
+    return value
+  }
+  const object = value as Record<string, unknown>
+  const plain = new Plain()
+  const special = walk.unicode_escapes || walk.damaged
+  let keys = 0
+  for (const key in object) {
+    keys++
+    // No shorter key is unsafe or too long.
+    if (key.length >= 9 || special) checkKey(key, walk)
+    const field = object[key]
+    if (typeof field === 'string') plain[key] = cleanString(field, walk)
+    else if (typeof field === 'number') plain[key] = cleanNumber(field, walk)
+    else plain[key] = typeof field === 'object' && field !== null ? clean(field, walk) : (field as SourceValue)
+  }
+  if (keys > walk.limits.keys_max)
+    throw new Fault('limits.items', `An object has ${keys} keys; ${walk.limits.keys_max} are allowed.`)
+  walk.keys += keys
+  return plain
 }
 
 const integer = /^-?\d+$/

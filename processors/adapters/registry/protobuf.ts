@@ -224,6 +224,8 @@ const planner = () => {
 
 const truncated = (): Fault => new Fault('decode.truncated', 'The value ends before its schema says it does.')
 
+const safe_max = BigInt(Number.MAX_SAFE_INTEGER)
+
 /** Reads the wire format with a bound at every step. */
 class WireReader {
   buf = Buffer.alloc(0) as Buffer & { utf8Slice(start: number, end: number): string }
@@ -266,13 +268,13 @@ class WireReader {
     if (high < 0x200000) return high * 4294967296 + low
     const raw = (BigInt(high) << 32n) | BigInt(low)
     const value = signed ? BigInt.asIntN(64, raw) : raw
-    return value >= -9007199254740992n && value <= 9007199254740992n ? Number(value) : value
+    return value >= -safe_max && value <= safe_max ? Number(value) : value
   }
 
   zigzag64(): number | bigint {
     const raw = (BigInt(this.high) << 32n) | BigInt(this.low)
     const value = raw & 1n ? -(raw >> 1n) - 1n : raw >> 1n
-    return value >= -9007199254740992n && value <= 9007199254740992n ? Number(value) : value
+    return value >= -safe_max && value <= safe_max ? Number(value) : value
   }
 
   /** A length that fits before `end`; returns where it ends. */
