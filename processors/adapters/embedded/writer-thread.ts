@@ -1,7 +1,7 @@
 /** The writer's own thread: gathers what arrives while it writes, so that one fsync serves all that waited for it. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import Database from 'better-sqlite3'
-import { configure } from './database.ts'
+import { configure, sqliteFault } from './database.ts'
 import { type Answer, openWriter, type Request } from './writer.ts'
 
 export type WriterSettings = { readonly path: string; readonly cache_bytes: number; readonly file_bytes_max: number }
@@ -36,6 +36,14 @@ const run = (port: MessagePort, settings: WriterSettings): void => {
     if (message === null) closing = true
     else waiting.push(message)
   }
+  const checkpoint = (): void => {
+    try {
+      handle.pragma('wal_checkpoint(PASSIVE)')
+    } catch (error) {
+      // The log is whole without it. What hinders it, a full disk say, hinders the next commit too, and that one tells.
+      if (sqliteFault(settings.path, error).code === 'defect.unexpected') throw error
+    }
+  }
   const work = (): void => {
     scheduled = false
     for (let more = receiveMessageOnPort(port); more !== undefined; more = receiveMessageOnPort(port))
@@ -53,7 +61,7 @@ const run = (port: MessagePort, settings: WriterSettings): void => {
       written_bytes += bytes
       if (written_bytes < checkpoint_bytes) continue
       written_bytes = 0
-      handle.pragma('wal_checkpoint(PASSIVE)')
+      checkpoint()
     }
     if (!closing) return
     handle.close()

@@ -100,6 +100,7 @@ export const localLog = (
   const { clock, rebalance_ms_max } = options
   const groups = new Map<string, Group>()
   const waiting = new Map<string, Set<() => void>>()
+  const stopped = new AbortController()
   let closed = false
 
   const wake = (places: Iterable<string>) => {
@@ -150,6 +151,8 @@ export const localLog = (
     const { input } = claim
     const place = placeName(input)
     let position = claim.position ?? storage.offsets(input).start
+    /** No commit may lie below: the position, or where an accepted gap has sent the reader. */
+    let least = position
     let gap = claim.recreated
     let cursor = position
     let over = false
@@ -171,6 +174,7 @@ export const localLog = (
           `${place} holds offsets ${start} to ${end}, but group ${claim.group} has read up to ${cursor} only: records were deleted before they were read.`,
           { ...input, group: claim.group, position: cursor, start, end },
         )
+      least = Math.min(least, start)
       return start
     }
 
@@ -210,18 +214,15 @@ export const localLog = (
       },
       commit: async (commit) => {
         ensureOwned()
-        if (!Number.isSafeInteger(commit.position) || (commit.position < position && !gap && !accept_gaps))
-          throw new Fault(
-            'outcome.invalid',
-            `${place}: position ${commit.position} lies before ${position}, which is committed.`,
-            {
-              ...input,
-              group: claim.group,
-            },
-          )
+        if (!Number.isSafeInteger(commit.position) || commit.position < least)
+          throw new Fault('outcome.invalid', `${place}: position ${commit.position} lies before ${least}, which is committed.`, {
+            ...input,
+            group: claim.group,
+          })
         const outputs = placed(commit.outputs)
         await storage.commit(claim, outputs, commit)
         position = commit.position
+        least = position
         if (cursor < position) cursor = position
         wake(new Set(outputs.map(placeName)))
       },
@@ -268,7 +269,7 @@ export const localLog = (
         return
       } catch (error) {
         if (asFault(error).kind !== 'transient') return member.handler.failed(error)
-        await clock.sleep(claim_retry_ms)
+        await clock.sleep(claim_retry_ms, stopped.signal)
       }
     }
   }
@@ -280,6 +281,7 @@ export const localLog = (
       for (const [place, task] of member.owned) {
         if (deal.get(place)?.member === member) continue
         const timer = new AbortController()
+        stopped.signal.addEventListener('abort', () => timer.abort(), { once: true, signal: timer.signal })
         const given_up = member.handler.revoked(task.input).catch((error: unknown) => member.handler.failed(error))
         leaving.push(
           Promise.race([given_up, clock.sleep(rebalance_ms_max, timer.signal)]).then(() => {
@@ -297,8 +299,10 @@ export const localLog = (
 
   /** Changes of one group happen one after the other. */
   const inTurn = (group: Group, change: () => Promise<void>): Promise<void> => {
-    group.turn = group.turn.then(change)
-    return group.turn
+    const turn = group.turn.then(change)
+    // Whoever asked for the change is told of its failure; the next change is not kept from happening.
+    group.turn = turn.catch(() => {})
+    return turn
   }
 
   const tellStorage = (group: Group) =>
@@ -385,14 +389,14 @@ export const localLog = (
     positions: async (group, topic) => places(topic).map((at) => ({ ...at, position: storage.position(group, at) ?? 0 })),
     close: async () => {
       if (closed) return
-      await first.close()
+      closed = true
+      stopped.abort()
       for (const group of groups.values())
         for (const member of group.members) {
           member.left = true
           for (const task of member.owned.values()) task.end()
         }
-      closed = true
-      for (const place of [...waiting.keys()]) wake([place])
+      for (const group of groups.values()) await group.turn
       await onClose()
     },
   }
