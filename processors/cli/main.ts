@@ -3,12 +3,39 @@ import { readFileSync } from 'node:fs'
 import { asFault } from '../domain/fault.ts'
 import { openDestination, openLog } from '../telemetry/log.ts'
 import { config_docs, config_print, config_schema } from './commands/config.ts'
+import { demo } from './commands/demo.ts'
+import { dlq_ls, dlq_replay, dlq_show } from './commands/dlq.ts'
+import { doctor } from './commands/doctor.ts'
+import { explain } from './commands/explain.ts'
+import { explain_map, lint, test } from './commands/maps.ts'
+import { recommend } from './commands/recommend.ts'
+import { replay } from './commands/replay.ts'
+import { run } from './commands/run.ts'
+import { schemas_register, topics_create } from './commands/topics.ts'
 import { type Command, faultText, runCommandLine } from './frame.ts'
 import { endWithLauncher, endWithReader, exit_codes, stopSignal } from './signals.ts'
 import { openTerminal } from './terminal.ts'
 
 /** Every command, in the order of the help. A command is one file in commands/ and one line here. */
-export const commands: readonly Command[] = [config_print, config_docs, config_schema]
+export const commands: readonly Command[] = [
+  demo,
+  run,
+  recommend,
+  doctor,
+  replay,
+  dlq_ls,
+  dlq_show,
+  dlq_replay,
+  explain,
+  explain_map,
+  lint,
+  test,
+  topics_create,
+  schemas_register,
+  config_print,
+  config_docs,
+  config_schema,
+]
 
 /** The version of package.json. */
 export const packageVersion = (): string =>
