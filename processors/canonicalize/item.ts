@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { itemId, namespace_entrepot, uuid5 } from '../domain/ids.ts'
 import type { Availability, Condition, Item } from '../domain/item.ts'
-import { languageOfScript } from '../domain/language.ts'
+import { detectLanguage } from '../domain/language.ts'
 import { convertMinor, exponentOf } from '../domain/money.ts'
 import { packIn } from '../domain/pack.ts'
 import { clip } from '../domain/text.ts'
@@ -327,7 +327,7 @@ export const completeItem = (
   }
   if (draft.language === '') {
     const text = draft.description === null ? draft.title : `${draft.title} ${clip(draft.description, 300)}`
-    draft.language_detected = languageOfScript(text) ?? settings.detect_language?.(text) ?? null
+    draft.language_detected = (settings.detect_language ?? detectLanguage)(text) ?? null
     draft.language = draft.language_detected ?? 'und'
   }
   return draft

@@ -31,7 +31,7 @@ export type CanonicalizeSettings = {
    * map's `shop` rule reads. See shop_setting_names.
    */
   readonly shops: Readonly<Record<string, Readonly<Record<string, string>>>>
-  /** Guesses the language of a text whose platform names none; null when unsure. Must be a pure function of the text. */
+  /** Another detector for texts whose platform names no language; null takes domain/language.ts. Must be a pure function of the text. */
   readonly detect_language: ((text: string) => string | null) | null
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { category_ids, categoryById, categoryOf, ownCategories } from './category.ts'
 import { checkDigitOf, gtinOfIsbn10, readGtin } from './gtin.ts'
-import { languageOfScript, normaliseLanguage, tellingWords } from './language.ts'
+import { detectLanguage, languageOfScript, normaliseLanguage } from './language.ts'
 import { packIn } from './pack.ts'
 import { holdsRawId } from './privacy.ts'
 import { factorOf, measured } from './units.ts'
@@ -117,9 +117,6 @@ test('language tags and scripts', () => {
   expect(languageOfScript('여성 러닝화')).toBe('ko')
   expect(languageOfScript('running shoes ™ 5 €')).toBeUndefined()
   expect(languageOfScript('a very long English title with one 中文 sign')).toBeUndefined()
-  expect(tellingWords('WD800AAJS-70TDA0 HP 589715-B21')).toBeUndefined()
-  expect(tellingWords('WHITE HANGING HEART T-LIGHT HOLDER')).toBe('white hanging heart light holder')
-  expect(tellingWords('HP USB SAS Rasenmäher mit Akku')).toBe('rasenmäher mit akku')
 })
 
 test('categories are looked up, never guessed', () => {
@@ -133,3 +130,42 @@ test('categories are looked up, never guessed', () => {
   expect(categoryOf('Proliant harddrive', ownCategories({ 'Proliant HardDrive': 'electronics' }))?.id).toBe('electronics')
   for (const id of category_ids) expect(categoryOf(categoryById(id)!.path[0]!)?.id).toBe(id)
 })
+
+test.each([
+  ['en', 'WHITE HANGING HEART T-LIGHT HOLDER'],
+  ['en', "Women's running shoes, breathable mesh, size 8"],
+  ['en', 'learning quickbooks 2007'],
+  ['de', 'Damen Laufschuhe mit Dämpfung, Größe 38'],
+  ['de', 'Kabelloser Kopfhörer mit Geräuschunterdrückung'],
+  ['de', 'Bettwäsche aus Baumwolle 135x200 cm'],
+  ['fr', 'Casque sans fil à réduction de bruit'],
+  ['fr', 'Chaussures de course pour femme'],
+  ['es', 'Auriculares inalámbricos con cancelación de ruido'],
+  ['es', 'Zapatillas de correr para mujer'],
+  ['it', 'Bottiglia in acciaio inossidabile da 750 ml'],
+  ['nl', 'Draadloze koptelefoon met ruisonderdrukking'],
+  ['nl', 'Adata HV100 1TB Zwart - Prijzen'],
+  ['pt', 'Garrafa de aço inoxidável 750 ml'],
+  ['pl', 'Butelka ze stali nierdzewnej 750 ml'],
+  ['sv', 'Vattenflaska i rostfritt stål för barn'],
+  ['tr', 'Kadın koşu ayakkabısı'],
+  ['ru', 'Женские кроссовки для бега, новые'],
+  ['uk', 'Жіночі кросівки для бігу'],
+  ['ar', 'حذاء جري نسائي'],
+  ['fa', 'کفش ورزشی زنانه پیاده‌روی'],
+  ['hi', 'महिलाओं के लिए जूते'],
+  ['vi', 'Giày chạy bộ nữ đế mềm'],
+  ['zh', '女士跑步鞋 透气'],
+  ['ja', 'ステンレスボトル 750ml'],
+  ['ko', '여성 러닝화 통기성 메쉬'],
+])('%s: %s', (language, text) => expect(detectLanguage(text)).toBe(language))
+
+test.each([
+  'HP 589715-B21',
+  'WD800AAJS-70TDA0',
+  'iPhone 13 Pro Max 256GB',
+  'Samsung Galaxy S21',
+  '379306-B21 HP 60-GB 5.4K 2.5 SATA HDD',
+  '',
+  '750 ml',
+])('no language is guessed from %s', (text) => expect(detectLanguage(text)).toBeUndefined())
