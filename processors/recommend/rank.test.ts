@@ -86,6 +86,13 @@ test('the reason names the nearest liked interaction, never a disliked one', () 
   ])
 })
 
+test('an item that was looked at itself says so instead of being similar to itself', () => {
+  const known = new Map([['a', point('a', [1, 0])]])
+  const recent = [{ event_id: 'e', item_id: 'a', type: 'VIEW', occurred_at: 1, weight: 1 }] as const
+  const [item] = rank(profile({ recent }), [point('a', [1, 0])], known, settings).items
+  expect(item!.reasons[0]).toMatchObject({ code: 'SIMILAR_TO_VIEWED', weight: 1, text: 'You looked at this.' })
+})
+
 test('equal scores rank by id, so that two runs give one list', () => {
   const ids = rank(profile({}), [point('b', [1, 0]), point('a', [1, 0])], none, settings).items.map((item) => item.item_id)
   expect(ids).toEqual(['a', 'b'])

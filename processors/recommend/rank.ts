@@ -53,12 +53,13 @@ const reasonFor = (
   }
   if (best === null || best.similarity === 0) return null
   const bought = best.interaction.type === 'PURCHASE'
+  const deed = bought ? 'bought' : 'looked at'
   const title = text(best.point.payload, 'title') ?? best.interaction.item_id
   return {
     code: bought ? 'SIMILAR_TO_BOUGHT' : 'SIMILAR_TO_VIEWED',
     weight: best.similarity / total,
     evidence: [{ event_id: best.interaction.event_id, item_id: best.interaction.item_id }],
-    text: `Similar to “${title}”, which you ${bought ? 'bought' : 'looked at'}.`,
+    text: best.point.id === point.id ? `You ${deed} this.` : `Similar to “${title}”, which you ${deed}.`,
   }
 }
 
