@@ -201,23 +201,23 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
 
   const batch = (): SeenIds => {
     settle()
-    const fresh = new Map<string, number>()
+    const fresh = new Map<string, { readonly fingerprint: number; readonly second: number; readonly ordinal: number }>()
     const entries: Buffer[] = []
     let { newest_s, ordinal } = committed
     const find = (id: Buffer, time_ms: number): number | undefined => {
+      const alive = aliveAt(Math.max(newest_s, Math.floor(time_ms / 1000)), ordinal)
       const now = fresh.get(id.toString('latin1', 0, id_bytes))
-      if (now !== undefined) return now
+      if (now !== undefined) return alive(now.second, now.ordinal) ? now.fingerprint : undefined
       const a = id.readUInt32BE(0)
       const shard = table[a % shards]!
       const at = shard.locate(a, id.readUInt32BE(4), id.readUInt32BE(8), id.readUInt32BE(12))
       const { slots } = shard
       const second = slots[at + 5]!
-      const clock_s = Math.max(newest_s, Math.floor(time_ms / 1000))
-      return second === 0 || !aliveAt(clock_s, ordinal)(second, slots[at + 6]!) ? undefined : slots[at + 4]
+      return second === 0 || !alive(second, slots[at + 6]!) ? undefined : slots[at + 4]
     }
     const add = (id: Buffer, fingerprint: number, time_ms: number): void => {
       newest_s = Math.max(newest_s, Math.floor(time_ms / 1000))
-      fresh.set(id.toString('latin1', 0, id_bytes), fingerprint)
+      fresh.set(id.toString('latin1', 0, id_bytes), { fingerprint, second: newest_s, ordinal: wrap(ordinal) })
       const entry = Buffer.allocUnsafe(entry_bytes)
       id.copy(entry, 0, 0, id_bytes)
       entry.writeUInt32BE(fingerprint, id_bytes)
