@@ -160,12 +160,20 @@ const openEmbedderOf = async (settings: Settings, clock: Clock, telemetry: Telem
   }
 }
 
+/** The card of the settings' encoder; its weights are not read. */
+const modelOf = async (settings: Settings): Promise<ModelCard> => {
+  const card = await readCard(settings.model.folder ?? shipped_model.folder)
+  return { name: card.name, digest: encoderDigest(card), dims: card.dims, tokens_max: card.tokens_max }
+}
+
 export type WorldOptions = {
   /** The stages to be started; without `canonicalize` no key of the pseudonyms is needed. All when left out. */
   readonly stages?: readonly string[]
   readonly telemetry?: Telemetry
   readonly log?: Log
   readonly accept_gaps?: readonly TopicPartition[]
+  /** In place of the settings' encoder: for benches and tests that measure everything else. Its digest keeps its vectors apart. */
+  readonly embedder?: Embedder
 }
 
 /** Opens what every command needs; servers and files are touched on first use. Throws misconfigured faults. */
@@ -173,8 +181,7 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
   const { telemetry = no_telemetry, log = no_log } = options
   const clock = systemClock
   const { part, closeAll } = openOnce()
-  const card = await readCard(settings.model.folder ?? shipped_model.folder)
-  const model: ModelCard = { name: card.name, digest: encoderDigest(card), dims: card.dims, tokens_max: card.tokens_max }
+  const model = options.embedder?.model ?? (await modelOf(settings))
   const secret = options.stages === undefined || options.stages.includes('canonicalize') ? await userSecret(settings) : undefined
   const {
     topology: river,
@@ -197,7 +204,7 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
     (opened) => opened.close(),
   )
   const embedder = part(
-    () => openEmbedderOf(settings, clock, telemetry),
+    async () => options.embedder ?? openEmbedderOf(settings, clock, telemetry),
     (opened) => opened.close(),
   )
 
