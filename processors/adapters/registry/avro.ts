@@ -393,6 +393,9 @@ export type CanonicalType = { readonly type: Type }
 
 export const canonicalType = (schema: AvroSchema): CanonicalType => ({ type: compile([schema], adaptCanonical, 'auto') })
 
+/** Another version of a canonical schema, for reading what was written with it: its defaults and aliases are the writer's own affair. */
+export const writerType = (schema: AvroSchema): CanonicalType => canonicalType(layoutOf(schema))
+
 const scratch_bytes = 64 * 1024
 
 /** Encodes behind a wire header. Throws `outcome.invalid` naming the first field that does not fit. */

@@ -40,7 +40,6 @@ const options: Options = {
   validateSchema: true,
   allErrors: false,
   messages: false,
-  addUsedSchema: false,
   inlineRefs: false,
   formats,
   code: { regExp: regExp as unknown as NonNullable<NonNullable<Options['code']>['regExp']> },

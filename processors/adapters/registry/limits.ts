@@ -28,6 +28,8 @@ export type SchemaLimits = {
   /** Nesting of types. */
   readonly depth_max: number
   readonly fields_max: number
+  /** Fields of one Protobuf message: protobufjs' time to parse grows with their square. */
+  readonly message_fields_max: number
   readonly nodes_max: number
   readonly references_max: number
   /** Symbols of one enum. */
@@ -42,6 +44,7 @@ export const schema_limits: SchemaLimits = {
   bytes_max: 256 * 1024,
   depth_max: 32,
   fields_max: 2_000,
+  message_fields_max: 500,
   nodes_max: 10_000,
   references_max: 50,
   symbols_max: 2_000,

@@ -1,9 +1,10 @@
 /** Lint of Protobuf schemas: bounds on the text before it is parsed, then names, numbers and imports of what it declares. */
 import protobuf from 'protobufjs'
 import { isUnsafeName, type SchemaLimits } from './limits.ts'
-import { findings, type LintFinding, short } from './lint-finding.ts'
+import { type Findings, findings, type LintFinding, short } from './lint-finding.ts'
 import { isWellKnownImport, parseProtobuf } from './protobuf.ts'
 
+const declared_name = /^[A-Za-z_][A-Za-z0-9_]*$/
 const identifier = /[A-Za-z_][A-Za-z0-9_]*/g
 const field_number_max = 536_870_911
 
@@ -35,22 +36,58 @@ const structureOf = (text: string): string => {
   return parts.join('')
 }
 
+/** A pair of braces: how many statements its message or enum has, those of a message's oneofs included. */
+type Block = { readonly counter: { statements: number }; readonly is_enum: boolean }
+
+/** Bounds nesting and statements before the parser sees them. */
+const scanStructure = (structure: string, limits: SchemaLimits, found: Findings): void => {
+  const blocks: Block[] = []
+  let brackets = 0
+  let statements = 0
+  let message_statements = 0
+  let start = 0
+  const countStatement = (): void => {
+    if (++statements > limits.nodes_max) found.stop('', 'nodes', `The file has more than ${limits.nodes_max} statements.`)
+  }
+  for (let i = 0; i < structure.length && !found.stopped; i++) {
+    const char = structure[i]
+    if (char === '[' || char === '<' || char === '(') {
+      if (++brackets > limits.depth_max) found.stop('', 'depth', `The file nests deeper than ${limits.depth_max} levels.`)
+    } else if (char === ']' || char === '>' || char === ')') brackets--
+    else if (char === '{') {
+      const opening = structure.slice(start, i)
+      const outer = blocks.at(-1)
+      const shares = outer !== undefined && /^\s*oneof\b/.test(opening)
+      blocks.push(shares ? outer : { counter: { statements: 0 }, is_enum: /^\s*enum\b/.test(opening) })
+      countStatement()
+      if (blocks.length > limits.depth_max) found.stop('', 'depth', `The file nests deeper than ${limits.depth_max} levels.`)
+      start = i + 1
+    } else if (char === '}') {
+      blocks.pop()
+      start = i + 1
+    } else if (char === ';') {
+      start = i + 1
+      countStatement()
+      const block = blocks.at(-1)
+      if (block === undefined) continue
+      const own = ++block.counter.statements
+      if (block.is_enum) {
+        if (own > limits.symbols_max) found.stop('', 'enum', `An enum has more than ${limits.symbols_max} symbols.`)
+      } else if (own > limits.message_fields_max)
+        found.stop('', 'fields', `A message has more than ${limits.message_fields_max} fields.`)
+      else if (++message_statements > limits.fields_max)
+        found.stop('', 'fields', `The file has more than ${limits.fields_max} fields.`)
+    }
+  }
+}
+
 /** Findings of one .proto file. Files of others cannot be imported, save Google's well-known types. */
 export const lintProtobuf = (text: string, referenced: readonly string[], limits: SchemaLimits): readonly LintFinding[] => {
   const found = findings()
   if (referenced.length > 0)
     found.stop('', 'references', 'A .proto file may import well-known types only; put the others into it.')
   const structure = structureOf(text)
-  let depth = 0
-  let statements = 0
-  for (let i = 0; i < structure.length && !found.stopped; i++) {
-    const char = structure[i]
-    if (char === '{' || char === '[' || char === '<' || char === '(') {
-      if (++depth > limits.depth_max) found.stop('', 'depth', `The file nests deeper than ${limits.depth_max} levels.`)
-    } else if (char === '}' || char === ']' || char === '>' || char === ')') depth--
-    else if (char === ';' && ++statements > limits.nodes_max)
-      found.stop('', 'nodes', `The file has more than ${limits.nodes_max} statements.`)
-  }
+  scanStructure(structure, limits, found)
   if (!found.stopped)
     for (const [name] of structure.matchAll(identifier)) {
       if (isUnsafeName(name)) found.stop('', 'names', `${name} is not allowed as a name.`)
@@ -73,32 +110,28 @@ export const lintProtobuf = (text: string, referenced: readonly string[], limits
   if (file.package_name.startsWith('google.protobuf')) found.add('', 'names', 'The package google.protobuf is not yours.')
   if (file.messages.length === 0) found.add('', 'syntax', 'The file declares no message.')
 
-  let fields = 0
-  let types = 0
-  const visit = (object: protobuf.ReflectionObject, path: string, nesting: number): undefined => {
+  // The scan above and the parser may disagree about where a string ends; what was declared is what counts.
+  const checkName = (name: string, path: string): void => {
+    if (!declared_name.test(name) || isUnsafeName(name)) found.add(path, 'names', `${short(name)} is not allowed as a name.`)
+  }
+  const visit = (object: protobuf.ReflectionObject, path: string): undefined => {
     if (found.stopped) return
-    if (++types > limits.nodes_max) return found.stop(path, 'nodes', `The file declares more than ${limits.nodes_max} types.`)
-    if (nesting > limits.depth_max) return found.stop(path, 'depth', `Messages nest deeper than ${limits.depth_max} levels.`)
+    checkName(object.name, path)
+    if (object instanceof protobuf.Enum) for (const symbol of Object.keys(object.values)) checkName(symbol, path)
     if (object instanceof protobuf.Field) return found.add(path, 'unsupported', 'Extensions are not supported.')
-    if (object instanceof protobuf.Enum) {
-      const symbols = Object.keys(object.values).length
-      if (symbols > limits.symbols_max)
-        found.add(path, 'enum', `An enum has ${symbols} symbols; ${limits.symbols_max} are allowed.`)
-      return
-    }
     if (!(object instanceof protobuf.Type)) return
     if ((object as { group?: boolean }).group === true) found.add(path, 'unsupported', 'Groups are not supported: use a message.')
     if (object.extensions !== undefined && object.extensions.length > 0)
       found.add(path, 'unsupported', 'Extension ranges are not supported.')
-    fields += object.fieldsArray.length
-    if (fields > limits.fields_max) return found.stop(path, 'fields', `The file has more than ${limits.fields_max} fields.`)
+    for (const oneof of object.oneofsArray) checkName(oneof.name, path)
     for (const field of object.fieldsArray) {
+      checkName(field.name, path)
       if (field.id < 1 || field.id > field_number_max || (field.id >= 19_000 && field.id <= 19_999))
         found.add(`${path}.${field.name}`, 'syntax', `Field number ${field.id} is not allowed.`)
     }
-    for (const child of object.nestedArray) visit(child, `${path}.${child.name}`, nesting + 1)
+    for (const child of object.nestedArray) visit(child, `${path}.${child.name}`)
   }
-  for (const object of file.declared) visit(object, object.name, 1)
+  for (const object of file.declared) visit(object, object.name)
   if (found.list.length > 0) return found.list
   try {
     file.resolve()

@@ -3,7 +3,15 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Fault } from '../../domain/fault.ts'
 import type { SchemaRegistry, Serde, Serdes, SubjectVersion } from '../../ports/schema-registry.ts'
-import { type AvroDecoder, type AvroSchema, avroIdentity, canonicalDecoder, canonicalEncoder, canonicalType } from './avro.ts'
+import {
+  type AvroDecoder,
+  type AvroSchema,
+  avroIdentity,
+  canonicalDecoder,
+  canonicalEncoder,
+  canonicalType,
+  writerType,
+} from './avro.ts'
 import { header_bytes, schemaIdOf } from './framing.ts'
 import { type DecodeLimits, decode_limits } from './limits.ts'
 import { decodeFramed, openWriters } from './writers.ts'
@@ -68,7 +76,7 @@ export const openSerdes = (registry: SchemaRegistry, options: SerdesOptions): Se
       topic,
       format: 'AVRO',
       subjects: [subject],
-      build: (writer) => canonicalDecoder(ours, canonicalType(JSON.parse(writer.text) as AvroSchema), limits),
+      build: (writer) => canonicalDecoder(ours, writerType(JSON.parse(writer.text) as AvroSchema), limits),
     })
     return {
       schema_id: own_id,
