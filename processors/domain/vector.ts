@@ -3,10 +3,24 @@ import { Fault } from './fault.ts'
 
 export type Vector = Float32Array
 
-/** Inner product of two vectors of one length, accumulated in float64 in index order, so that replay is byte-equal. */
+/**
+ * Inner product of two vectors of one length, accumulated in float64 in one fixed order, so that replay is byte-equal. Four sums side
+ * by side: one alone waits for each addition before the next.
+ */
 export const dot = (a: Vector, b: Vector): number => {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!
+  const whole = a.length - (a.length % 4)
+  let first = 0
+  let second = 0
+  let third = 0
+  let fourth = 0
+  for (let i = 0; i < whole; i += 4) {
+    first += a[i]! * b[i]!
+    second += a[i + 1]! * b[i + 1]!
+    third += a[i + 2]! * b[i + 2]!
+    fourth += a[i + 3]! * b[i + 3]!
+  }
+  let sum = first + second + (third + fourth)
+  for (let i = whole; i < a.length; i++) sum += a[i]! * b[i]!
   return sum
 }
 

@@ -2,7 +2,7 @@
 import { namespace_entrepot, uuid5 } from '../domain/ids.ts'
 import type { Profile } from '../domain/profile.ts'
 import type { Recommendation } from '../domain/recommendation.ts'
-import type { Vector } from '../domain/vector.ts'
+import { dot, norm, type Vector } from '../domain/vector.ts'
 import type { Dropped, Emit, Processor } from '../flow/processor.ts'
 import type { Topic } from '../flow/topic.ts'
 import type { Hit, Query, StoredPoint } from '../ports/vector-index.ts'
@@ -23,6 +23,9 @@ type Reads = {
   readonly search: (queries: readonly Query[]) => Promise<readonly (readonly Hit[])[]>
   readonly points: (ids: readonly string[]) => Promise<ReadonlyMap<string, StoredPoint>>
 }
+
+/** Whether both ask for the same neighbours, as in a first session they do: one search is enough then. */
+const parallel = (a: Vector, b: Vector): boolean => dot(a, b) > (1 - 1e-6) * norm(a) * norm(b)
 
 const unavailable = ['OUT_OF_STOCK', 'DISCONTINUED']
 
@@ -51,7 +54,10 @@ export const recommend = (recommendations: Topic<Recommendation>, settings: Reco
       const vectors = [profile.preference, profile.session].filter(
         (vector): vector is Vector => vector?.some((x) => x !== 0) ?? false,
       )
-      return vectors.length === 0 ? drop('no_vector') : [{ record, profile, vectors }]
+      if (vectors.length === 0) return drop('no_vector')
+      return [
+        { record, profile, vectors: vectors.length === 2 && parallel(vectors[0]!, vectors[1]!) ? vectors.slice(0, 1) : vectors },
+      ]
     })
     if (wanted.length === 0) return { emit: [], dropped }
 

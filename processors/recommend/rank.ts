@@ -27,6 +27,17 @@ const number = (payload: Payload, field: string): number | null => {
  * A listing may have several of these names; sharing one is enough.
  */
 export const productNames = (point: StoredPoint): readonly string[] => {
+  const known = names_of.get(point)
+  if (known !== undefined) return known
+  const names = makeNames(point)
+  names_of.set(point, names)
+  return names
+}
+
+/** One batch ranks the same points for many users. */
+const names_of = new WeakMap<StoredPoint, readonly string[]>()
+
+const makeNames = (point: StoredPoint): readonly string[] => {
   const gtin = text(point.payload, 'gtin')
   const group = text(point.payload, 'item_group_id')
   const content = text(point.payload, 'content_hash')

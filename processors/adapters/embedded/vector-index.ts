@@ -25,6 +25,9 @@ const transaction_points = 100
 
 const versions_page = 1_000
 
+/** Points kept as they were last read: what many users are shown is looked up for each of them. About 3 KiB each. */
+const points_kept_max = 16_384
+
 /** What a filter lets through, apart from excluded ids. `slots` is filled when it pays to know them all. */
 type Passing = { readonly accepts: (slot: number) => boolean; readonly share: number; slots: Int32Array | undefined }
 
@@ -157,6 +160,21 @@ export const openEmbeddedVectorIndex = async (options: {
   /** What went wrong beside the calls, for the next write to throw. */
   let learning_failed: unknown
 
+  /** By space and id; the longest unread goes first. A point that is written or purged is read again. */
+  const kept = new Map<string, StoredPoint>()
+  const keptKey = (space: Space, id: string): string => `${space} ${id}`
+  const pointOf = (space: Space, id: string): StoredPoint | undefined => {
+    const key = keptKey(space, id)
+    const known = kept.get(key)
+    const point = known ?? file.get(space, id)
+    if (point === undefined) return undefined
+    if (known !== undefined) kept.delete(key)
+    else if (kept.size >= points_kept_max) kept.delete(kept.keys().next().value!)
+    kept.set(key, point)
+    // What a caller does to its vector must not be seen by the next one.
+    return { ...point, vector: point.vector?.slice() ?? null, payload: { ...point.payload } }
+  }
+
   /** Points of a write that failed: whether they are in the file is not known, so they are read again before anything else. */
   let doubtful: readonly { readonly space: Space; readonly id: string }[] = []
 
@@ -244,7 +262,7 @@ export const openEmbeddedVectorIndex = async (options: {
       assertOpened()
       const found = new Map<string, StoredPoint>()
       for (const id of ids) {
-        const point = file.get(space, id)
+        const point = pointOf(space, id)
         if (point !== undefined) found.set(id, point)
       }
       return found
@@ -271,6 +289,7 @@ export const openEmbeddedVectorIndex = async (options: {
         }
         const points_now = usable.slice(from, from + transaction_points)
         doubtful = points_now
+        for (const { space, id } of points_now) kept.delete(keptKey(space, id))
         const applied = file.write(points_now, version)
         doubtful = []
         points_now.forEach(({ space, id, vector, payload_json }, i) => {
@@ -309,6 +328,7 @@ export const openEmbeddedVectorIndex = async (options: {
     },
     async purge(space, version) {
       assertOpened()
+      kept.clear()
       return file.purge(space, version)
     },
     async close() {

@@ -364,7 +364,26 @@ export const openVectorLists = async (options: {
     }
   }
 
-  /** The same for the slots that `accepts` says yes to; returns how many those were. */
+  /** The same for the slots that `accepts` says yes to, asked only where a row would be taken. */
+  const scanFor = (own: readonly number[], coarse: ReturnType<typeof best>, accepts: (slot: number) => boolean): void => {
+    const out = out_at / 4
+    for (const block of own) {
+      const address = blocks_at + block * block_bytes
+      const count = used[block]!
+      dots(query_at, address, address + scale_at, count, width, out_at)
+      let bar = coarse.bar()
+      for (let r = 0; r < count; r++) {
+        const score = floats[out + r]!
+        if (score < bar) continue
+        const slot = slot_at[block * rows_per_block + r]!
+        if (!accepts(slot)) continue
+        coarse.offer(score, slot)
+        bar = coarse.bar()
+      }
+    }
+  }
+
+  /** The same, asked of every row: returns how many were accepted. */
   const scanAllowed = (own: readonly number[], coarse: ReturnType<typeof best>, accepts: (slot: number) => boolean): number => {
     const out = out_at / 4
     let accepted = 0
@@ -424,8 +443,12 @@ export const openVectorLists = async (options: {
   const searchAllowed = (vector: Vector, limit: number, { accepts, share }: Allowed): Neighbour[] => {
     const worth = loadVector(vector)
     const coarse = coarseFor(limit)
-    scanAllowed(unsorted, coarse, accepts)
+    scanFor(unsorted, coarse, accepts)
     const wanted = listsFor(limit, share)
+    if (wanted >= lists.length) {
+      for (const list of nearestFirst()) scanFor(lists[list]!, coarse, accepts)
+      return rescored(coarse, limit, worth)
+    }
     const nearest = Math.ceil(wanted / 5)
     let enough = (wanted / lists.length) * share * rows
     let scanned = 0

@@ -21,8 +21,11 @@ export type Payloads = {
 
 export const openPayloads = (): Payloads => {
   const columns = new Map<string, Column>()
+  /** Payloads that were asked for, by slot: what is found once is found again. */
+  const built: (Payload | undefined)[] = []
 
   const clear = (slot: number): void => {
+    if (slot < built.length) built[slot] = undefined
     for (const { values } of columns.values()) if (slot < values.length) values[slot] = undefined
   }
 
@@ -64,11 +67,15 @@ export const openPayloads = (): Payloads => {
     },
     clear,
     get(slot) {
+      const known = built[slot]
+      if (known !== undefined) return known
       const payload: Record<string, PayloadValue> = {}
       for (const [field, { values }] of columns) {
         const value = values[slot]
         if (value !== undefined) payload[field] = value
       }
+      while (built.length < slot) built.push(undefined)
+      built[slot] = Object.freeze(payload)
       return payload
     },
     accepts(filter) {
