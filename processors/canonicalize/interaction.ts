@@ -1,5 +1,5 @@
 /** Makes canonical interactions from a map's rules; users leave here as pseudonyms only. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { Fault } from '../domain/fault.ts'
 import { itemId } from '../domain/ids.ts'
 import { type Interaction, type InteractionType, interaction_types, type UserIdType } from '../domain/interaction.ts'
@@ -148,13 +148,13 @@ const catalogId = (env: Env, variant: string): string => {
 /** What an event says, in four bytes: enough to tell a repetition from another event under the same id. */
 export const eventFingerprint = (event: InteractionDraft): number => {
   const said = `${event.type}|${event.user_key}|${event.item_id}|${event.quantity}|${event.price_minor}|${event.currency}|${event.value_minor}|${event.rating}|${event.query}|${event.list_id}|${event.position}|${event.order_id}|${event.coupon}|${event.session_key}`
-  let hash = 0x811c9dc5
+  let fingerprint = 0x811c9dc5
   for (let i = 0; i < said.length; i++) {
-    hash ^= said.charCodeAt(i)
-    hash = Math.imul(hash, 0x01000193)
+    fingerprint ^= said.charCodeAt(i)
+    fingerprint = Math.imul(fingerprint, 0x01000193)
   }
-  return hash >>> 0
+  return fingerprint >>> 0
 }
 
 /** SHA-1 of an event id cut to 16 bytes: what the index of seen ids keeps. */
-export const eventDigest = (event_id: string): Buffer => createHash('sha1').update(event_id).digest().subarray(0, 16)
+export const eventDigest = (event_id: string): Buffer => hash('sha1', event_id, 'buffer').subarray(0, 16)

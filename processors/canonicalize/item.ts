@@ -1,5 +1,5 @@
 /** Makes canonical items from a map's rules, and says when two of them are the same. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { itemId, namespace_entrepot, uuid5 } from '../domain/ids.ts'
 import type { Availability, Condition, Item } from '../domain/item.ts'
 import { detectLanguage } from '../domain/language.ts'
@@ -300,7 +300,7 @@ export const deletedItem = (
 /** What the item says, as eight bytes: ids, times, provenance, reference prices and detected words left out. */
 export const contentDigest = (draft: ItemDraft): Buffer => {
   const { source_updated_at, ingested_at, provenance, event_id, ...content } = draft
-  return createHash('sha1').update(JSON.stringify(content)).digest().subarray(0, 8)
+  return hash('sha1', JSON.stringify(content), 'buffer').subarray(0, 8)
 }
 
 /** Fills in what only an item that is new needs: event id, reference price, language. */

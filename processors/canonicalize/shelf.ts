@@ -1,5 +1,5 @@
 /** Small keyed state beside the seen ids: versions of items, members of groups, carts; each forgotten some time after its last change. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { Fault } from '../domain/fault.ts'
 import type { StateChange, StateReader } from '../ports/state-store.ts'
 
@@ -21,7 +21,7 @@ const day_ms = 86_400_000
 
 /** A key of 24 characters whatever the id. */
 const keyOf = (kind: 'o' | 'g' | 'c', id: string): string =>
-  `${kind}/${createHash('sha1').update(id).digest().subarray(0, 16).toString('base64url')}`
+  `${kind}/${hash('sha1', id, 'buffer').subarray(0, 16).toString('base64url')}`
 const dayKey = (day: number): string => day.toString(36).padStart(4, '0')
 
 const write = (day: number, deleted: boolean, version: number, rest: Uint8Array): Buffer => {

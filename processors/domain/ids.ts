@@ -1,5 +1,5 @@
 /** Deterministic identifiers: the same input gives the same id on every machine and every replay. */
-import { createHash, createHmac } from 'node:crypto'
+import { createHash, createHmac, hash as oneShot } from 'node:crypto'
 
 /** SHA-256 over length-prefixed fields, so that ('a:b','c') and ('a','b:c') differ. Hex, 64 characters. */
 export const digestOf = (...fields: readonly (string | Uint8Array)[]): string => {
@@ -15,11 +15,11 @@ export const digestOf = (...fields: readonly (string | Uint8Array)[]): string =>
 
 /** UUID version 5 (RFC 9562 section 5.5) in a namespace given as UUID. */
 export const uuid5 = (namespace: string, name: string): string => {
-  const bytes = createHash('sha1')
-    .update(Buffer.from(namespace.replaceAll('-', ''), 'hex'))
-    .update(name, 'utf8')
-    .digest()
-    .subarray(0, 16)
+  const bytes = oneShot(
+    'sha1',
+    Buffer.concat([Buffer.from(namespace.replaceAll('-', ''), 'hex'), Buffer.from(name, 'utf8')]),
+    'buffer',
+  ).subarray(0, 16)
   bytes[6] = (bytes[6]! & 0x0f) | 0x50
   bytes[8] = (bytes[8]! & 0x3f) | 0x80
   const hex = bytes.toString('hex')
@@ -35,12 +35,14 @@ export const itemId = (platform: string, merchant: string, variant: string): str
 
 /** The user's pseudonym: `<key version>.<HMAC-SHA-256 over platform and id, base64url, 128 bits>` (ENISA 2019, chapter 3). */
 export const userKey = (secret: Uint8Array, key_version: string, platform: string, id_type: string, id: string): string => {
-  const mac = createHmac('sha256', secret)
-  for (const field of [platform, id_type, id]) {
-    const bytes = Buffer.from(field, 'utf8')
-    const length = Buffer.allocUnsafe(4)
-    length.writeUInt32BE(bytes.length)
-    mac.update(length).update(bytes)
+  const fields = [platform, id_type, id]
+  const message = Buffer.allocUnsafe(fields.reduce((sum, field) => sum + 4 + Buffer.byteLength(field), 0))
+  let at = 0
+  for (const field of fields) {
+    const length = message.write(field, at + 4, 'utf8')
+    message.writeUInt32BE(length, at)
+    at += 4 + length
   }
+  const mac = createHmac('sha256', secret).update(message)
   return `${key_version}.${mac.digest().subarray(0, 16).toString('base64url')}`
 }
