@@ -138,9 +138,10 @@ const openIndexOf = async (settings: Settings, model: ModelCard): Promise<Vector
 
 /** The encoder of the settings, with the time of each call measured. */
 const openEmbedderOf = async (settings: Settings, clock: Clock, telemetry: Telemetry): Promise<Embedder> => {
-  const { folder, workers, batch_tokens_max, providers } = settings.model
+  const { folder, digest, workers, batch_tokens_max, providers } = settings.model
   const embedder = await openOnnxEmbedder({
     model_folder: folder,
+    digest,
     workers,
     batch_tokens_max,
     providers: providers as readonly Provider[],

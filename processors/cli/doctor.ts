@@ -107,8 +107,8 @@ const space = async (path: string): Promise<Answer> => {
 }
 
 const model = async (settings: Settings): Promise<Answer> => {
-  const own = settings.model.folder
-  const pinned = await readPinned(own ?? shipped_model.folder, own === null ? shipped_model.digest : undefined)
+  const { folder, digest } = settings.model
+  const pinned = await readPinned(folder ?? shipped_model.folder, digest ?? (folder === null ? shipped_model.digest : undefined))
   return ok(`${pinned.card.name}, ${pinned.card.dims} dimensions; every file is the pinned one`)
 }
 

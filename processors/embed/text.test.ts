@@ -21,9 +21,21 @@ describe('the text of an item', () => {
       bullets: ['Light', '', 'Breathable mesh'],
       description: 'A daily trainer.\n\nFor any   road.',
     })
-    expect(textOf(shoe)).toBe(
-      'Nike Pegasus 41 running shoe. FD2722-001. black. 42. pack of 2. colour: black. drop: 10 mm. sole: rubber. Light, Breathable mesh. A daily trainer. For any road.',
+    expect(textOf(shoe)).toBe('Nike Pegasus 41 running shoe. FD2722-001. black. 42. pack of 2')
+  })
+
+  test('is filled up with what the shop writes only where the rest is next to nothing', () => {
+    const rest = {
+      attributes: { sole: 'rubber', drop: '10 mm', empty: ' ' },
+      bullets: ['Light', '', 'Breathable mesh'],
+      description: 'A daily trainer.\n\nFor any   road.',
+    }
+    expect(textOf(item({ title: 'Trainer', ...rest }))).toBe(
+      'Trainer. drop: 10 mm. sole: rubber. Light, Breathable mesh. A daily trainer. For any road.',
     )
+    expect(textOf(item({ title: 'Trainer', description: 'trainer' }))).toBe('Trainer')
+    expect(textOf(item({ title: 'Pegasus 41 running shoe', brand: 'Nike', ...rest }))).toBe('Pegasus 41 running shoe. Nike')
+    expect(textOf(item({ title: '', description: 'Only this.' }))).toBe('Only this.')
   })
 
   test('is the same when price, stock, ids, times or the order of attributes change', () => {
@@ -48,7 +60,7 @@ describe('the text of an item', () => {
   })
 
   test('is empty when the item has no words', () => {
-    expect(textOf(item({ title: ' \n\t' }))).toBe('')
+    expect(textOf(item({ title: ' \n\t', multipack: 6 }))).toBe('')
   })
 
   test('stays within its bounds, well-formed and on one line, whatever the item holds', () => {

@@ -5,10 +5,12 @@ import type { Item } from '../domain/item.ts'
 /** Part of every content hash. Raise it with any change below: equal texts of two recipes must not share a vector unnoticed. */
 export const recipe_version = 'text-1'
 
-/** Longest parts, in UTF-16 code units. Together about 200 word pieces, under the 256 of the light model. */
+/** Longest parts, in UTF-16 code units. */
 export const recipe_chars_max = { title: 300, attribute: 60, bullets: 160, description: 240 } as const
 /** How many free attributes are taken, by name. */
 export const recipe_attributes_max = 6
+/** An item that says less than this by its name and key attributes is filled up with what its shop writes about it. */
+export const recipe_chars_enough = 24
 
 const space = /\s+/gu
 
@@ -26,28 +28,31 @@ export const cutAtWord = (text: string, chars_max: number): string => {
 }
 
 /**
- * The text that stands for an item: title, brand, model and part number, end of the category path, colour, size, material, pack,
- * attributes by name, bullets, description. What is in the title already is not said twice. Empty when the item has no words.
- * Prices, stock and ids are left out: they change without changing what the thing is.
+ * The text that stands for an item: title, brand, model and part number, end of the category path, colour, size, material, pack. What
+ * is in the title already is not said twice. Attributes, bullets and description are taken only where all this is next to nothing:
+ * each shop writes its own, and with the light model they draw two listings of one product apart (docs/benchmarks/embed.md).
+ * Prices, stock and ids are left out: they change without changing what the thing is. Empty when the item has no words.
  */
 export const textOf = (item: Item): string => {
   const title = cutAtWord(line(item.title), recipe_chars_max.title)
   const said = title.toLowerCase()
-  const parts: string[] = [title]
+  const parts: string[] = title === '' ? [] : [title]
   const add = (text: string): void => {
     if (text !== '' && !said.includes(text.toLowerCase()) && !parts.includes(text)) parts.push(text)
   }
   const short = (text: string | null): string => cutAtWord(line(text), recipe_chars_max.attribute)
   for (const word of [item.brand, item.model, item.mpn, item.category_path.at(-1) ?? null]) add(short(word))
   for (const word of [item.color, item.size, item.material]) add(short(word))
-  if (item.multipack > 1) add(`pack of ${item.multipack}`)
-  for (const name of Object.keys(item.attributes).sort().slice(0, recipe_attributes_max)) {
-    const value = short(item.attributes[name]!)
-    if (value !== '' && !said.includes(value.toLowerCase())) add(`${short(name)}: ${value}`)
+  if (item.multipack > 1 && parts.length > 0) add(`pack of ${item.multipack}`)
+  if (parts.join('. ').length < recipe_chars_enough) {
+    for (const name of Object.keys(item.attributes).sort().slice(0, recipe_attributes_max)) {
+      const value = short(item.attributes[name]!)
+      if (value !== '') add(`${short(name)}: ${value}`)
+    }
+    add(cutAtWord(item.bullets.map(line).filter(Boolean).join(', '), recipe_chars_max.bullets))
+    add(cutAtWord(line(item.description), recipe_chars_max.description))
   }
-  add(cutAtWord(item.bullets.map(line).filter(Boolean).join(', '), recipe_chars_max.bullets))
-  add(cutAtWord(line(item.description), recipe_chars_max.description))
-  return parts.filter(Boolean).join('. ')
+  return parts.join('. ')
 }
 
 /** What a vector is remembered by, beside the model: the recipe's version and the text. Hex. */

@@ -2,7 +2,7 @@
  * Measures the text encoder in its threads beside bare session.run of ready tensors in the same run: titles per second, texts per
  * CPU-second, delay of the event loop; and how often a title's vector is the same to the bit in another company.
  *
- *   node scripts/bench/embed.ts [--texts 256] [--rounds 2] [--workers 1,2] [--same 300]
+ *   node scripts/bench/embed.ts [--texts 128] [--rounds 2] [--workers 1,2] [--same 100]
  *
  * Titles are real ones from ../shared/data (four computer shops); without that folder it says so and stops.
  */
@@ -27,10 +27,10 @@ import { toBytes } from '../../processors/domain/vector.ts'
 
 const { values: args } = parseArgs({
   options: {
-    texts: { type: 'string', default: '256' },
+    texts: { type: 'string', default: '128' },
     rounds: { type: 'string', default: '2' },
     workers: { type: 'string', default: '1,2' },
-    same: { type: 'string', default: '300' },
+    same: { type: 'string', default: '100' },
   },
 })
 

@@ -5,7 +5,7 @@ export type InferenceBatch = { readonly width: number; readonly members: readonl
 
 /**
  * The width a text is padded to. It depends on the text alone, so that no neighbour changes the shape of its computation:
- * with pooling outside the graph this makes its vector bitwise the same in every batch (docs/adr, measured on real titles).
+ * with pooling outside the graph its vector is bitwise the same in every batch (docs/adr/0008).
  */
 export const widthOf = (tokens: number, length_bucket: number, tokens_max: number): number =>
   Math.min(tokens_max, Math.ceil(tokens / length_bucket) * length_bucket)
