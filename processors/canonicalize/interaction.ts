@@ -145,15 +145,28 @@ const catalogId = (env: Env, variant: string): string => {
   return `${platform}:${merchant}:${itemId('', '', variant).slice(2)}`
 }
 
-/** What an event says, in four bytes: enough to tell a repetition from another event under the same id. */
+const mixText = (seed: number, text: string | null): number => {
+  let mixed = seed
+  if (text !== null) for (let i = 0; i < text.length; i++) mixed = Math.imul(mixed ^ text.charCodeAt(i), 0x01000193)
+  // Ends the field, so that `ab` and `c` differ from `a` and `bc`.
+  return Math.imul(mixed ^ 0x1_0000, 0x01000193)
+}
+const mixNumber = (seed: number, number: number | null): number =>
+  number === null
+    ? Math.imul(seed ^ 0x2_0000, 0x01000193)
+    : Number.isInteger(number)
+      ? Math.imul(Math.imul(seed ^ (number | 0), 0x01000193) ^ Math.floor(number / 4_294_967_296), 0x01000193)
+      : mixText(seed, String(number))
+
+/** What an event says, in four bytes (FNV-1a): enough to tell a repetition from another event under the same id. */
 export const eventFingerprint = (event: InteractionDraft): number => {
-  const said = `${event.type}|${event.user_key}|${event.item_id}|${event.quantity}|${event.price_minor}|${event.currency}|${event.value_minor}|${event.rating}|${event.query}|${event.list_id}|${event.position}|${event.order_id}|${event.coupon}|${event.session_key}`
-  let fingerprint = 0x811c9dc5
-  for (let i = 0; i < said.length; i++) {
-    fingerprint ^= said.charCodeAt(i)
-    fingerprint = Math.imul(fingerprint, 0x01000193)
-  }
-  return fingerprint >>> 0
+  let mixed = 0x811c9dc5
+  for (const text of [event.type, event.user_key, event.item_id, event.currency, event.query, event.list_id])
+    mixed = mixText(mixed, text)
+  for (const text of [event.order_id, event.coupon, event.session_key]) mixed = mixText(mixed, text)
+  for (const number of [event.quantity, event.price_minor, event.value_minor, event.rating, event.position])
+    mixed = mixNumber(mixed, number)
+  return mixed >>> 0
 }
 
 /** SHA-1 of an event id cut to 16 bytes: what the index of seen ids keeps. */

@@ -61,7 +61,7 @@ export const mapRunOf = (settings: CanonicalizeSettings): MapRun => {
   if (settings.user_secret.length < 16)
     throw new Fault('config.invalid', 'identity.secret: at least 16 bytes are needed; 32 are better.')
   const shops = new Map<string, Shop>()
-  const keys = remembered<string>(50_000)
+  const keys = new Map<string, Map<UserIdType, ReturnType<typeof remembered<string>>>>()
   return {
     shopOf: (platform, id, defaults) => {
       const key = `${platform}/${id ?? ''}`
@@ -79,11 +79,20 @@ export const mapRunOf = (settings: CanonicalizeSettings): MapRun => {
       return mac.digest().subarray(0, 16).toString('base64url')
     },
     userKey: (realm: string, type: UserIdType, id: string) => {
-      const name = `${realm}\n${type}\n${id}`
-      let key = keys.get(name)
+      let of_realm = keys.get(realm)
+      if (of_realm === undefined) {
+        of_realm = new Map()
+        keys.set(realm, of_realm)
+      }
+      let of_type = of_realm.get(type)
+      if (of_type === undefined) {
+        of_type = remembered<string>(50_000)
+        of_realm.set(type, of_type)
+      }
+      let key = of_type.get(id)
       if (key === undefined) {
         key = userKey(settings.user_secret, settings.user_key_version, realm, type, id)
-        keys.set(name, key)
+        of_type.set(id, key)
       }
       return key
     },

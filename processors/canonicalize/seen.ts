@@ -203,10 +203,20 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
     settle()
     const fresh = new Map<string, { readonly fingerprint: number; readonly second: number; readonly ordinal: number }>()
     const entries: Buffer[] = []
+    // An id that is added was looked for just before.
+    let asked: Buffer | undefined
+    let asked_key = ''
+    const keyOf = (id: Buffer): string => {
+      if (id !== asked) {
+        asked = id
+        asked_key = id.toString('latin1', 0, id_bytes)
+      }
+      return asked_key
+    }
     let { newest_s, ordinal } = committed
     const find = (id: Buffer, time_ms: number): number | undefined => {
       const alive = aliveAt(Math.max(newest_s, Math.floor(time_ms / 1000)), ordinal)
-      const now = fresh.get(id.toString('latin1', 0, id_bytes))
+      const now = fresh.get(keyOf(id))
       if (now !== undefined) return alive(now.second, now.ordinal) ? now.fingerprint : undefined
       const a = id.readUInt32BE(0)
       const shard = table[a % shards]!
@@ -217,7 +227,7 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
     }
     const add = (id: Buffer, fingerprint: number, time_ms: number): void => {
       newest_s = Math.max(newest_s, Math.floor(time_ms / 1000))
-      fresh.set(id.toString('latin1', 0, id_bytes), { fingerprint, second: newest_s, ordinal: wrap(ordinal) })
+      fresh.set(keyOf(id), { fingerprint, second: newest_s, ordinal: wrap(ordinal) })
       const entry = Buffer.allocUnsafe(entry_bytes)
       id.copy(entry, 0, 0, id_bytes)
       entry.writeUInt32BE(fingerprint, id_bytes)
