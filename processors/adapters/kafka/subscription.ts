@@ -3,6 +3,7 @@
  * are fenced and restored first. Partitions stay paused until then. Where kafkajs would go on by itself, this decides: it starts at
  * the changelog's position (never at the group's offsets), takes only batches that continue what it has, and lets nothing be reset.
  */
+import { EventEmitter } from 'node:events'
 import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { Fault } from '../../domain/fault.ts'
 import { placeName, samePlace, type TopicPartition } from '../../domain/record.ts'
@@ -86,6 +87,18 @@ export const openSubscription = async (
   }
 
   // --- ownership ---
+  const heartbeats = new EventEmitter()
+  heartbeats.setMaxListeners(0)
+  /** Resolves once the group has confirmed this member, or has had the time to. */
+  const untilHeartbeat = async (): Promise<void> => {
+    const beat = new AbortController()
+    const stop = () => beat.abort()
+    heartbeats.once('beat', stop)
+    closing.signal.addEventListener('abort', stop, { once: true })
+    await clock.sleep(2 * settings.heartbeat_ms + fetch_wait_ms, beat.signal)
+    heartbeats.off('beat', stop)
+    closing.signal.removeEventListener('abort', stop)
+  }
   /** Tells the handler, waits for what is in flight, then ends the tasks. Once for each assignment. */
   const giveUp = (): Promise<void> => {
     giving_up ??= (async () => {
@@ -105,9 +118,21 @@ export const openSubscription = async (
     return giving_up
   }
 
-  const acquire = async (mine: number, at: TopicPartition): Promise<void> => {
+  /** One after the other for each partition, lest an older attempt fences a newer one. */
+  const acquiring = new Map<string, Promise<void>>()
+  const acquire = (mine: number, at: TopicPartition): Promise<void> => {
+    const place = placeName(at)
+    const after = (acquiring.get(place) ?? Promise.resolve()).then(() => takeOver(mine, at))
+    acquiring.set(
+      place,
+      after.catch(() => undefined),
+    )
+    return after
+  }
+
+  const takeOver = async (mine: number, at: TopicPartition): Promise<void> => {
     for (let attempt = 0; mine === epoch; attempt++) {
-      let task: OwnedTask
+      let task: OwnedTask | undefined
       try {
         await admin.ensureChangelog(group, at.topic)
         task = await acquireTask(at, {
@@ -116,6 +141,7 @@ export const openSubscription = async (
           settings,
           group,
           accept_gap: accept_gaps.some((each) => samePlace(each, at)),
+          isWanted: () => mine === epoch,
           seek: (offset) => seek(at, offset),
           committed: (position) => showLagSoon(at, position),
         })
@@ -127,7 +153,7 @@ export const openSubscription = async (
         await clock.sleep(retry_in_ms, closing.signal)
         continue
       }
-      if (mine !== epoch) return task.end()
+      if (task === undefined || mine !== epoch) return task?.end()
       owned.set(placeName(at), task)
       handler.assigned(task)
       if (task.queue.isOver()) return
@@ -259,6 +285,9 @@ export const openSubscription = async (
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       if (member === opened && !closing.signal.aborted) joined(payload.memberAssignment).catch(fail)
     })
+    consumer.on(consumer.events.HEARTBEAT, () => {
+      if (member === opened) heartbeats.emit('beat')
+    })
     consumer.on(consumer.events.REBALANCING, () => {
       if (member !== opened || closing.signal.aborted) return
       epoch++
@@ -309,9 +338,14 @@ export const openSubscription = async (
       // Given to another member meanwhile: that one has it. Or about to be dealt out again: it comes by itself.
       if (closing.signal.aborted || giving_up !== undefined || !given.has(placeName(at))) return
       pause(at)
-      owned.get(placeName(at))?.end()
-      owned.delete(placeName(at))
-      await acquire(epoch, at)
+      const mine = epoch
+      const old = owned.get(placeName(at))
+      old?.end()
+      // Somebody else took it over: is the group of another mind by now? Fencing the rightful owner back would be safe, but costly.
+      if (old?.wasFenced() === true) await untilHeartbeat()
+      if (mine !== epoch) return
+      if (owned.get(placeName(at)) === old) owned.delete(placeName(at))
+      await acquire(mine, at)
     },
     close: async () => {
       if (closing.signal.aborted) return

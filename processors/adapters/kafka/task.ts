@@ -16,6 +16,8 @@ export type OwnedTask = LogTask & {
   readonly queue: PartitionQueue
   /** The log does not hold the next offset: checked against its bounds, and the queue stopped where records are missing. */
   checkGap(): Promise<void>
+  /** True when the broker refused a commit because of a newer owner. */
+  wasFenced(): boolean
   /** Ends it from outside: whatever it does next is fenced. */
   end(): void
 }
@@ -27,14 +29,19 @@ export type TaskContext = {
   readonly group: string
   /** The operator accepts that records of this partition were deleted unread. */
   readonly accept_gap: boolean
+  /** False once the group may have given the partition to somebody else: then nobody is to be fenced any more. */
+  readonly isWanted: () => boolean
   /** Makes the log deliver from this offset on. */
   readonly seek: (offset: number) => void
   /** Called after each commit with the position that monitoring may be shown. */
   readonly committed: (position: number) => void
 }
 
-/** Fences earlier owners, then reads position and state, in this order. Throws transient faults when the brokers do not answer. */
-export const acquireTask = async (input: TopicPartition, context: TaskContext): Promise<OwnedTask> => {
+/**
+ * Fences earlier owners, then reads position and state, in this order. Undefined when it is no longer wanted. Throws transient faults
+ * when the brokers do not answer.
+ */
+export const acquireTask = async (input: TopicPartition, context: TaskContext): Promise<OwnedTask | undefined> => {
   const { inside, reader, settings, group } = context
   const { clock } = settings
   const began_ms = clock.monotonic_ms()
@@ -46,6 +53,11 @@ export const acquireTask = async (input: TopicPartition, context: TaskContext): 
     settings,
   )
   try {
+    await transactions.connect()
+    if (!context.isWanted()) {
+      transactions.close()
+      return undefined
+    }
     await transactions.fence()
     const state = memoryStateStore()
     const at = { topic: changelog, partition: input.partition }
@@ -105,6 +117,7 @@ const taskOf = (
   const over = (): Fault =>
     new Fault('task.fenced', `Group ${group} no longer owns ${place} through this task.`, { ...input, group })
   let ended: Fault | undefined
+  let fenced = false
   let committing: Promise<void> = Promise.resolve()
 
   const end = () => {
@@ -130,6 +143,7 @@ const taskOf = (
     try {
       await transactions.commit(groups)
     } catch (error) {
+      fenced = error instanceof Fault && error.kind === 'fenced'
       if (error instanceof Fault && error.code === 'topic.missing') for (const { at } of groups) reader.forget(at.topic)
       queue.end(over())
       throw error
@@ -164,6 +178,7 @@ const taskOf = (
       }
       if (ended === undefined) context.seek(queue.expected())
     },
+    wasFenced: () => fenced,
     end,
   }
 }

@@ -37,6 +37,8 @@ export const sendOne = async (
 }
 
 export type Transactions = {
+  /** Opens the connections; nobody is fenced by it. */
+  connect(): Promise<void>
   /** Fences earlier owners; their open transaction is over when this resolves. Once, before anything is read. */
   fence(): Promise<void>
   /** All or nothing. After a throw nothing more can be committed here. */
@@ -72,17 +74,22 @@ export const openTransactions = (
     void disconnectSoon(inside, producer, cluster, settings)
   }
 
+  const orClose = async (doing: string, step: () => Promise<void>): Promise<void> => {
+    try {
+      await step()
+    } catch (error) {
+      close()
+      throw kafkaFault(error, `${doing} ${transactional_id}`, { transactional_id })
+    }
+  }
+
   return {
-    fence: async () => {
-      try {
-        await producer.connect()
+    connect: () => orClose('Connecting as', () => producer.connect()),
+    fence: () =>
+      orClose('Fencing earlier owners of', async () => {
         const transaction = await producer.transaction()
         await transaction.abort()
-      } catch (error) {
-        close()
-        throw kafkaFault(error, `Fencing earlier owners of ${transactional_id}`, { transactional_id })
-      }
-    },
+      }),
     commit: async (sendings) => {
       if (used_up || closed) throw new Fault('task.fenced', 'This task’s producer is over.', { transactional_id })
       let transaction: Transaction | undefined
