@@ -26,10 +26,12 @@ export type OpenedIndex = {
 }
 
 export type ContractOptions = {
-  /** Laws that this adapter does not keep, by name, with the reason; they are shown as skipped. */
+  /** Laws that this adapter does not keep, or that cannot be checked here, by name, with the reason; they are shown as skipped. */
   readonly known?: Readonly<Record<string, string>>
   /** The least recall@10 against an exact scan of 2,000 clustered points [32]; 0.98 unless told. */
   readonly recall_min?: number
+  /** Longest one law may take; 30 s unless told. */
+  readonly law_ms_max?: number
 }
 
 /** Uniform numbers in [0, 1) from a seed (mulberry32), so that every run and every recording sees the same points. */
@@ -140,19 +142,24 @@ export const vectorIndexContract = (
   options: ContractOptions = {},
 ): void => {
   describe(`VectorIndex: ${name}`, () => {
+    const { law_ms_max = 30_000 } = options
     let opened: OpenedIndex | undefined
 
     const law = (title: string, dims: number, body: (index: VectorIndex, admin: VectorIndexAdmin) => Promise<void>): void => {
       const gap = options.known?.[title]
       if (gap !== undefined) {
-        test.skip(`${title} # not checked: ${gap}`, () => {})
+        test.skip(`${title} # skipped: ${gap}`, () => {})
         return
       }
-      test(title, async () => {
-        opened = await open(dims)
-        await opened.admin.ensure()
-        await body(opened.index, opened.admin)
-      })
+      test(
+        title,
+        async () => {
+          opened = await open(dims)
+          await opened.admin.ensure()
+          await body(opened.index, opened.admin)
+        },
+        law_ms_max,
+      )
     }
 
     const reopened = async (dims: number): Promise<OpenedIndex> => {
@@ -178,7 +185,7 @@ export const vectorIndexContract = (
     afterEach(async () => {
       await opened?.close()
       opened = undefined
-    })
+    }, law_ms_max)
 
     law('a written point is found and read at once', 4, async (index) => {
       await index.write([item('a', v(1, 0, 0, 0), { title: 'A' })], 7)

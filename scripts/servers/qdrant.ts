@@ -1,5 +1,5 @@
 /** Qdrant from a `qdrant` binary on PATH, with a storage folder of its own, on loopback. */
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { freePorts, startDaemon, untilHealthy } from './daemon.ts'
@@ -37,11 +37,22 @@ const onPath = (name: string): string | undefined =>
       }
     })
 
+/**
+ * Where a server that ends with this process keeps its storage: in memory where there is a gigabyte of it, since Qdrant syncs
+ * dozens of files for each collection, and a busy disk makes seconds of that.
+ */
+const shortLived = (): string => {
+  const memory = '/dev/shm'
+  if (!existsSync(memory)) return tmpdir()
+  const { bavail, bsize } = statfsSync(memory)
+  return bavail * bsize > 2 ** 30 ? memory : tmpdir()
+}
+
 /** Starts an empty Qdrant and resolves when it answers (about 1 s); undefined when there is no `qdrant` on PATH. */
 export const startQdrant = async (options: QdrantOptions = {}): Promise<QdrantServer | undefined> => {
   const command = onPath('qdrant')
   if (command === undefined) return undefined
-  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'entrepot-qdrant-'))
+  const folder = options.folder ?? mkdtempSync(join(options.background === true ? tmpdir() : shortLived(), 'entrepot-qdrant-'))
   const [http, grpc] = await freePorts(2)
   const port = options.port ?? http!
   const url = `http://127.0.0.1:${port}`

@@ -22,7 +22,7 @@ const model_digest = 'c0ffee'.padEnd(64, '0')
 const recording = process.env['RECORD'] === '1'
 
 /** Larger than this a law's exchanges are not kept: they are the same request over and over. */
-const law_bytes_max = 40_000
+const law_bytes_max = 150_000
 
 const remove = async (at: string): Promise<void> => {
   const client = new QdrantClient({ url: at, checkCompatibility: false, ...(api_key ? { headers: { 'api-key': api_key } } : {}) })
@@ -32,13 +32,9 @@ const remove = async (at: string): Promise<void> => {
 const recorded: Record<string, readonly Exchange[]> = {}
 const lawName = (): string => (expect.getState().currentTestName ?? '').replace(/^VectorIndex: qdrant /, '')
 
-const open = async (
-  dims: number,
-  of: string,
-  tape?: Tape & { readonly exchanges: readonly Exchange[] },
-): Promise<OpenedIndex> => {
-  const through = tape ?? (recording ? await recordingTo(of, api_key) : undefined)
-  if (tape === undefined) await remove(of)
+type Recorder = Tape & { readonly exchanges: readonly Exchange[] }
+
+const opened = (dims: number, of: string, through: Recorder | undefined): OpenedIndex => {
   const { index, admin } = openQdrantIndex({
     url: through?.url ?? of,
     api_key: api_key ?? null,
@@ -59,9 +55,14 @@ const open = async (
     },
     async reopen(again) {
       await admin.close()
-      return open(again, of, through)
+      return opened(again, of, through)
     },
   }
+}
+
+const open = async (dims: number, of: string): Promise<OpenedIndex> => {
+  await remove(of)
+  return opened(dims, of, recording ? await recordingTo(of, api_key) : undefined)
 }
 
 if (url === undefined)
@@ -71,7 +72,13 @@ if (url === undefined)
     expect(started).toBeUndefined()
   })
 else {
-  vectorIndexContract('qdrant', (dims) => open(dims, url))
+  vectorIndexContract('qdrant', (dims) => open(dims, url), {
+    known: {
+      // Seen on 1.19.0: the payload of a hit is read after its score was computed.
+      'a search beside a write sees each point as it was before it or after':
+        'Qdrant reads payloads after scoring, so that a hit may pair the similarity before a write with the payload after it',
+    },
+  })
 
   describe('a real server', () => {
     test('a key is asked for, and a server that answers without one is told of', async () => {
@@ -99,7 +106,7 @@ else {
       const open_to_all = openQdrantIndex({ ...settings, url, api_key: api_key ?? 'not needed' })
       if (started !== undefined)
         expect((await open_to_all.admin.probe()).warnings).toEqual([expect.stringContaining('without a key')])
-    })
+    }, 60_000)
 
     test('a second model gets its own collection, and the alias moves when it is told to', async () => {
       const first = openQdrantIndex({ url, api_key: api_key ?? null, collection, model_digest, dims: 4 })
@@ -121,7 +128,7 @@ else {
       } finally {
         for (const { admin } of [first, second]) await client.deleteCollection((await admin.describe()).collection)
       }
-    })
+    }, 60_000)
   })
 }
 
@@ -150,4 +157,4 @@ afterAll(async () => {
     )
   }
   await started?.stop()
-})
+}, 30_000)

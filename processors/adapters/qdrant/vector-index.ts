@@ -30,14 +30,10 @@ const points_per_read = 500
 /** Fields of ItemCard that filters name, indexed before anything is loaded. Numbers as float, which finds whole ones too. */
 const indexed_fields: Readonly<Record<string, 'keyword' | 'float'>> = {
   platform: 'keyword',
-  merchant_id: 'keyword',
   market: 'keyword',
   language: 'keyword',
   category_id: 'keyword',
-  brand: 'keyword',
   availability: 'keyword',
-  item_group_id: 'keyword',
-  gtin: 'keyword',
   price_ref_minor: 'float',
 }
 
