@@ -1,6 +1,7 @@
 /** The demo: a seeded market through the whole embedded river, live on the terminal, then what became of it. */
 import { userKey } from '../../domain/ids.ts'
 import type { Recommendation } from '../../domain/recommendation.ts'
+import type { Embedder } from '../../ports/embedder.ts'
 import { no_telemetry, type Telemetry } from '../../telemetry/metrics.ts'
 import { balanceOf, type TopicBalance } from '../balance.ts'
 import { openWorld, userSecret } from '../compose.ts'
@@ -22,9 +23,13 @@ export type DemoOptions = {
   readonly seconds: number
   readonly folder: string
   readonly products?: number
+  /** Share of broken events; 0.02 when left out. */
+  readonly broken?: number
   /** Market events a second while shoppers are at work. */
   readonly rate?: number
   readonly signal: AbortSignal
+  /** In place of the encoder that ships, for tests of everything else. */
+  readonly embedder?: Embedder
 }
 
 export type DemoResult = {
@@ -57,7 +62,8 @@ const catalogue_share = 0.4
 const catalogue_least = 120
 /** Time kept for the clicks, the last settling and the report. */
 const reserved_ms = 6_000
-const live_least_ms = 4_000
+const orphan_patience_ms = 10_000
+const live_least_ms = 2_000
 
 /** Counts what the encoder had to compute; all other telemetry is let go. */
 const embeddingCounts = (): { readonly telemetry: Telemetry; readonly counts: { computed: number; known: number } } => {
@@ -77,13 +83,22 @@ const embeddingCounts = (): { readonly telemetry: Telemetry; readonly counts: { 
 export const runDemo = async (out: Terminal, options: DemoOptions): Promise<DemoResult> => {
   const settings = makeDemoFolder(options.folder)
   const { telemetry, counts } = embeddingCounts()
-  const world = await openWorld(settings, { telemetry })
+  const world = await openWorld(settings, {
+    telemetry,
+    ...(options.embedder === undefined ? {} : { embedder: options.embedder }),
+  })
   const { clock, topics } = world
   const { signal } = options
   try {
     const started_ms = clock.monotonic_ms()
     const elapsed = (): number => clock.monotonic_ms() - started_ms
-    const market = openMarket({ seed: options.seed, products: options.products ?? 240, shoppers: 40, now_ms: clock.now_ms() })
+    const market = openMarket({
+      seed: options.seed,
+      products: options.products ?? 240,
+      shoppers: 40,
+      now_ms: clock.now_ms(),
+      broken: options.broken ?? 0.02,
+    })
     const tally = openTally(all_stages, () => clock.monotonic_ms())
     const screen = openScreen(out, () => clock.monotonic_ms())
     let published = 0
@@ -144,6 +159,7 @@ export const runDemo = async (out: Terminal, options: DemoOptions): Promise<Demo
     const live_from = elapsed()
     let steps = 0
     await publish(market.orphan(clock.now_ms()))
+    const orphan_until = elapsed() + orphan_patience_ms
     await waitUntil(clock, running, signal, async () => {
       show()
       const due = ((elapsed() - live_from) / 1_000) * rate
@@ -179,6 +195,8 @@ export const runDemo = async (out: Terminal, options: DemoOptions): Promise<Demo
     }
     await settled()
     const after = signal.aborted ? undefined : await latest()
+    // What waits for a product that never comes is given up in a moment; then everything has its end.
+    await waitUntil(clock, running, signal, () => tally.stage('learn').dead > 0 || elapsed() > orphan_until, show)
     phase = signal.aborted ? 'stopped' : 'done'
     screen.end(frame())
 

@@ -244,7 +244,8 @@ export const openMarket = (options: MarketOptions): Market => {
     listing.updated_at = now_ms
     const told = (what: string) => `${shop_names[listing.platform]} ${what} ${titleAt(listing)}`
     if (chance < 0.08) return [{ ...takeDown(listing), news: told('takes down') }]
-    if (chance < 0.6) {
+    // Amazon's catalogue says nothing of stock.
+    if (chance < 0.6 || listing.platform === 'amazon') {
       const price = Math.max(99, Math.round(listing.price_minor * (0.85 + 0.3 * random.next())))
       listing.price_minor = price === listing.price_minor ? price + 1 : price
     } else {
