@@ -1,5 +1,4 @@
 /** Makes canonical interactions from a map's rules; users leave here as pseudonyms only. */
-import { hash } from 'node:crypto'
 import { Fault } from '../domain/fault.ts'
 import { itemId } from '../domain/ids.ts'
 import { type Interaction, type InteractionType, interaction_types, type UserIdType } from '../domain/interaction.ts'
@@ -168,6 +167,3 @@ export const eventFingerprint = (event: InteractionDraft): number => {
     mixed = mixNumber(mixed, number)
   return mixed >>> 0
 }
-
-/** SHA-1 of an event id cut to 16 bytes: what the index of seen ids keeps. */
-export const eventDigest = (event_id: string): Buffer => hash('sha1', event_id, 'buffer').subarray(0, 16)

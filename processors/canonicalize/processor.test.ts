@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { nearest } from '../config/nearest.ts'
 import { documentOf } from '../config/yaml.ts'
+import { digest128 } from '../domain/digest.ts'
 import { Fault } from '../domain/fault.ts'
 import type { Interaction } from '../domain/interaction.ts'
 import type { Item } from '../domain/item.ts'
@@ -324,9 +325,7 @@ test('the index of seen ids equals a plain map, through growth, expiry and bound
           const batch = index.batch()
           for (const [id, step] of steps.slice(from, from + batch_size)) {
             second += step
-            const digest = Buffer.alloc(16)
-            digest.writeUInt32BE(Math.imul(id, 2_654_435_761) >>> 0, 0)
-            digest.writeUInt32BE(id, 12)
+            const digest = digest128(String(id))
             const known = model.get(id)
             const alive =
               known !== undefined && known.second >= Math.max(newest, second) - horizon_s && ordinal - known.ordinal <= ids_max

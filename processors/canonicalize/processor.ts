@@ -1,5 +1,6 @@
 /** Many platforms' words, one vocabulary: decodes each source record, applies its map, and lets nothing through twice or out of order. */
 import { createHmac } from 'node:crypto'
+import { type Digest, digest128 } from '../domain/digest.ts'
 import { Fault } from '../domain/fault.ts'
 import { userKey } from '../domain/ids.ts'
 import type { Interaction, UserIdType } from '../domain/interaction.ts'
@@ -9,7 +10,7 @@ import type { CausedChange, Dropped, Emit, InputRecord, Processor } from '../flo
 import type { SourceBytes, Topic } from '../flow/topic.ts'
 import type { DecodedSource, SourceDecoder } from '../ports/schema-registry.ts'
 import type { StateReader } from '../ports/state-store.ts'
-import { eventDigest, eventFingerprint, type InteractionDraft } from './interaction.ts'
+import { eventFingerprint, type InteractionDraft } from './interaction.ts'
 import { completeItem, contentDigest, deletedItem, type ItemDraft, itemIdOf } from './item.ts'
 import type { CompiledMap, LineChange, Platform, Reading, Removal } from './platform.ts'
 import { type DropReason, drop_reasons } from './reasons.ts'
@@ -227,15 +228,15 @@ export const canonicalize = (
   const takeInteractions = (work: Work, env: Env, offset: number, drafts: readonly InteractionDraft[]): void => {
     const { time } = env.log
     let why: DropReason = 'duplicate'
-    const fresh: { draft: InteractionDraft; id: Buffer; fingerprint: number }[] = []
+    const fresh: { draft: InteractionDraft; id: Digest; fingerprint: number }[] = []
     for (const draft of drafts) {
       if (isLate(draft, time)) {
         why = 'late'
         continue
       }
-      const id = eventDigest(draft.event_id)
+      const id = digest128(draft.event_id)
       const fingerprint = eventFingerprint(draft)
-      const known = work.seen.find(id, time) ?? fresh.find((one) => one.id.equals(id))?.fingerprint
+      const known = work.seen.find(id, time) ?? fresh.find((one) => one.draft.event_id === draft.event_id)?.fingerprint
       if (known === undefined) fresh.push({ draft, id, fingerprint })
       else if (known !== fingerprint) {
         const hex = (hash: number): string => hash.toString(16).padStart(8, '0')

@@ -4,6 +4,7 @@
  * so a batch that was run but never committed leaves no trace.
  */
 import { createHash } from 'node:crypto'
+import type { Digest } from '../domain/digest.ts'
 import { Fault } from '../domain/fault.ts'
 import type { StateChange, StateReader } from '../ports/state-store.ts'
 
@@ -14,17 +15,16 @@ export type SeenBounds = { readonly horizon_ms: number; readonly ids_max: number
  * that answers depend on the records alone and never on how they were cut into batches.
  */
 export type SeenIds = {
-  /** The fingerprint kept beside a 16-byte id, or undefined when the id is new or beyond the horizon. */
-  readonly find: (id: Buffer, time_ms: number) => number | undefined
+  /** The fingerprint kept beside an id, or undefined when the id is new or beyond the horizon. */
+  readonly find: (id: Digest, time_ms: number) => number | undefined
   /** Remembers an id from now on. */
-  readonly add: (id: Buffer, fingerprint: number, time_ms: number) => void
+  readonly add: (id: Digest, fingerprint: number, time_ms: number) => void
   /** What the batch changes in the state; ends the batch. */
   readonly changes: () => readonly StateChange[]
 }
 
-const id_bytes = 16
-/** Id, fingerprint, second of arrival. */
-const entry_bytes = id_bytes + 8
+/** Id of 16 bytes, fingerprint, second of arrival. */
+const entry_bytes = 24
 /** A block is filled up to this many ids before the next one begins, so that quiet topics do not leave one block an event. */
 const block_fill = 64
 /** Keeps a state record below 100 KB. */
@@ -201,38 +201,22 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
 
   const batch = (): SeenIds => {
     settle()
-    const fresh = new Map<string, { readonly fingerprint: number; readonly second: number; readonly ordinal: number }>()
-    const entries: Buffer[] = []
-    // An id that is added was looked for just before.
-    let asked: Buffer | undefined
-    let asked_key = ''
-    const keyOf = (id: Buffer): string => {
-      if (id !== asked) {
-        asked = id
-        asked_key = id.toString('latin1', 0, id_bytes)
-      }
-      return asked_key
-    }
+    const fresh = new Shard()
+    const entries: { readonly id: Digest; readonly fingerprint: number; readonly second: number }[] = []
     let { newest_s, ordinal } = committed
-    const find = (id: Buffer, time_ms: number): number | undefined => {
+    const answer = ({ slots }: Shard, at: number, alive: Alive): number | undefined =>
+      slots[at + 5] === 0 || !alive(slots[at + 5]!, slots[at + 6]!) ? undefined : slots[at + 4]
+    const find = ({ a, b, c, d }: Digest, time_ms: number): number | undefined => {
       const alive = aliveAt(Math.max(newest_s, Math.floor(time_ms / 1000)), ordinal)
-      const now = fresh.get(keyOf(id))
-      if (now !== undefined) return alive(now.second, now.ordinal) ? now.fingerprint : undefined
-      const a = id.readUInt32BE(0)
+      const now = fresh.locate(a, b, c, d)
+      if (fresh.slots[now + 5] !== 0) return answer(fresh, now, alive)
       const shard = table[a % shards]!
-      const at = shard.locate(a, id.readUInt32BE(4), id.readUInt32BE(8), id.readUInt32BE(12))
-      const { slots } = shard
-      const second = slots[at + 5]!
-      return second === 0 || !alive(second, slots[at + 6]!) ? undefined : slots[at + 4]
+      return answer(shard, shard.locate(a, b, c, d), alive)
     }
-    const add = (id: Buffer, fingerprint: number, time_ms: number): void => {
+    const add = (id: Digest, fingerprint: number, time_ms: number): void => {
       newest_s = Math.max(newest_s, Math.floor(time_ms / 1000))
-      fresh.set(keyOf(id), { fingerprint, second: newest_s, ordinal: wrap(ordinal) })
-      const entry = Buffer.allocUnsafe(entry_bytes)
-      id.copy(entry, 0, 0, id_bytes)
-      entry.writeUInt32BE(fingerprint, id_bytes)
-      entry.writeUInt32BE(newest_s, id_bytes + 4)
-      entries.push(entry)
+      fresh.put(id.a, id.b, id.c, id.d, fingerprint, newest_s, wrap(ordinal), () => true)
+      entries.push({ id, fingerprint, second: newest_s })
       ordinal++
     }
     const changes = (): readonly StateChange[] => {
@@ -241,7 +225,11 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
         return []
       }
       const out: StateChange[] = []
-      const added = Buffer.concat(entries)
+      const added = Buffer.allocUnsafe(entries.length * entry_bytes)
+      let to = 0
+      for (const { id, fingerprint, second } of entries) {
+        for (const word of [id.a, id.b, id.c, id.d, fingerprint, second]) to = added.writeUInt32BE(word, to)
+      }
       const fresh_blocks: Block[] = []
       const last = blocks.at(-1)
       let open = last_block
