@@ -17,6 +17,8 @@ export class StrictTap {
   end = 0
   /** Containers entered and not left. */
   depth = 0
+  /** Entries of arrays and maps so far. */
+  entries = 0
   readonly limits: DecodeLimits
 
   constructor(limits: DecodeLimits) {
@@ -28,6 +30,7 @@ export class StrictTap {
     this.pos = pos
     this.end = buf.length
     this.depth = 0
+    this.entries = 0
     return this
   }
 

@@ -48,6 +48,9 @@ const blockCount = (tap: StrictTap, so_far: number, count_max: number): number =
     throw new Fault('limits.items', `An array or map claims ${so_far + count} entries; ${count_max} are allowed.`, {
       byte: tap.pos,
     })
+  tap.entries += count
+  if (tap.entries > tap.limits.entries_max)
+    throw new Fault('limits.items', `The value has more than ${tap.limits.entries_max} entries in all.`, { byte: tap.pos })
   if (count > tap.end - tap.pos) throw truncated()
   return count
 }
@@ -142,16 +145,21 @@ const inTime = (ms: number): number => {
 const wholeDivision = (value: number | bigint, by: number): number =>
   typeof value === 'number' ? Math.floor(value / by) : Number((value - (value < 0n ? BigInt(by - 1) : 0n)) / BigInt(by))
 
-/** A big-endian two's complement integer with `scale` digits behind the point, in plain decimal notation. */
-const decimalText = (bytes: Buffer, precision: number, scale: number): string => {
-  if (bytes.length === 0) throw new Fault('decode.invalid', 'A decimal has no bytes.')
-  if (bytes.length > precision + 1) throw new Fault('number.range', `A decimal has more than its ${precision} digits.`)
-  const unscaled = BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString('hex')}`))
-  const digits = (unscaled < 0n ? -unscaled : unscaled).toString()
-  if (digits.length > precision && digits !== '0')
-    throw new Fault('number.range', `A decimal has more than its ${precision} digits.`)
+/** A big-endian two's complement integer of `length` bytes with `scale` digits behind the point, in plain decimal notation. */
+const decimalText = (tap: StrictTap, length: number, precision: number, scale: number): string => {
+  const pos = tap.take(length)
+  if (length === 0) throw new Fault('decode.invalid', 'A decimal has no bytes.')
+  if (length > precision + 1) throw new Fault('number.range', `A decimal has more than its ${precision} digits.`)
+  // Up to six bytes are exact as a number, which is all that money needs.
+  const unscaled =
+    length <= 6
+      ? tap.buf.readIntBE(pos, length)
+      : BigInt.asIntN(length * 8, BigInt(`0x${tap.buf.toString('hex', pos, pos + length)}`))
+  const negative = unscaled < 0
+  const digits = String(negative ? -unscaled : unscaled)
+  if (digits.length > precision) throw new Fault('number.range', `A decimal has more than its ${precision} digits.`)
   const padded = digits.padStart(scale + 1, '0')
-  const sign = unscaled < 0n ? '-' : ''
+  const sign = negative ? '-' : ''
   return scale === 0 ? sign + padded : `${sign}${padded.slice(0, -scale)}.${padded.slice(-scale)}`
 }
 
@@ -173,9 +181,9 @@ const logicalReader = (schema: Record<string, unknown>): ((tap: StrictTap) => un
     case 'long:time-micros':
       return (tap) => inTime(wholeDivision(tap.readLongExact(), 1_000))
     case 'bytes:decimal':
-      return (tap) => decimalText(tap.readBytes(), schema['precision'] as number, (schema['scale'] as number) ?? 0)
+      return (tap) => decimalText(tap, tap.readLong(), schema['precision'] as number, (schema['scale'] as number) ?? 0)
     case 'fixed:decimal':
-      return (tap) => decimalText(tap.readFixed(size), schema['precision'] as number, (schema['scale'] as number) ?? 0)
+      return (tap) => decimalText(tap, size, schema['precision'] as number, (schema['scale'] as number) ?? 0)
     case 'fixed:uuid':
       return (tap) =>
         tap

@@ -536,6 +536,22 @@ describe('bad inputs (§4)', () => {
     }
   })
 
+  test('row 14: many small parts cost a budget of their own, in every format', async () => {
+    const eleven_of_9999 = (one: Buffer): Buffer => Buffer.concat(Array.from({ length: 11 }, () => one))
+    const json = j(`[${Array.from({ length: 11 }, () => `[${'0,'.repeat(9_998)}0]`).join(',')}]`)
+    expect(await decodeOne('PLAIN_JSON', null, json)).toMatchObject({ code: 'limits.items' })
+    const lists = avroSchema({ type: 'array', items: { type: 'array', items: 'boolean' } })
+    const list_of_booleans = Buffer.concat([zigzag(9_999), Buffer.alloc(9_999), zigzag(0)])
+    const avro = Buffer.concat([zigzag(11), eleven_of_9999(list_of_booleans), zigzag(0)])
+    expect(await decodeOne('AVRO', lists, avro)).toMatchObject({ code: 'limits.items' })
+    const messages = proto('message M { repeated N n = 1; } message N { repeated bool b = 1; }')
+    const message_of_booleans = protoBytes(1, protoBytes(1, Buffer.alloc(9_999)))
+    expect(await decodeOne('PROTOBUF', messages, message(eleven_of_9999(message_of_booleans)))).toMatchObject({
+      code: 'limits.items',
+    })
+    expect(await decodeOne('PROTOBUF', messages, message(message_of_booleans))).toMatchObject({ n: [{}] })
+  })
+
   test('a varint of ten bytes whose last holds more than one bit', async () => {
     const eleven = Buffer.concat([Buffer.alloc(9, 0xff), Buffer.from([2])])
     expect(await decodeOne('PROTOBUF', thing, message(protoTag(2, 0), eleven))).toMatchObject({ code: 'decode.invalid' })

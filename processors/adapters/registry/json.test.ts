@@ -101,7 +101,7 @@ test('the value that validators see has rounded numbers in place of bigint', () 
 })
 
 test('limits hold at their edge', () => {
-  const limits = { record_bytes_max: 60, depth_max: 2, keys_max: 2, items_max: 3, string_chars_max: 4 }
+  const limits = { record_bytes_max: 60, depth_max: 2, keys_max: 2, items_max: 3, entries_max: 5, string_chars_max: 4 }
   const at = (text: string): unknown => {
     try {
       return decodeJson(Buffer.from(text), 0, limits).value
@@ -114,6 +114,8 @@ test('limits hold at their edge', () => {
   expect(at('[[[1]]]')).toBe('limits.depth')
   expect(at('{"a":1,"b":2}')).toEqual({ a: 1, b: 2 })
   expect(at('{"a":1,"b":2,"c":3}')).toBe('limits.items')
+  expect(at('[{"a":1},{"a":1},{}]')).toEqual([{ a: 1 }, { a: 1 }, {}])
+  expect(at('[{"a":1},{"a":1},{"a":1}]')).toBe('limits.items')
   expect(at('"abcd"')).toBe('abcd')
   expect(at('"abcde"')).toBe('limits.string')
   expect(at(`[${' '.repeat(58)}]`)).toEqual([])

@@ -52,6 +52,8 @@ type Walk = {
   /** Whether bytes were replaced by U+FFFD: then no key may hold one. */
   readonly damaged: boolean
   keys: number
+  /** Keys and items so far. */
+  entries: number
   inexact: boolean
 }
 
@@ -86,6 +88,12 @@ const checkKey = (key: string, walk: Walk): void => {
   if (walk.damaged && key.includes('\ufffd')) throw new Fault('decode.utf8', 'A key is not valid UTF-8.')
 }
 
+const countEntries = (count: number, walk: Walk): void => {
+  walk.entries += count
+  if (walk.entries > walk.limits.entries_max)
+    throw new Fault('limits.items', `The value has more than ${walk.limits.entries_max} keys and items in all.`)
+}
+
 /** Checks a parsed value against bounds and names and rebuilds its objects; arrays stay. */
 const clean = (value: unknown, walk: Walk): SourceValue => {
   if (typeof value === 'string') return cleanString(value, walk)
@@ -94,6 +102,7 @@ const clean = (value: unknown, walk: Walk): SourceValue => {
   if (Array.isArray(value)) {
     if (value.length > walk.limits.items_max)
       throw new Fault('limits.items', `An array has ${value.length} items; ${walk.limits.items_max} are allowed.`)
+    countEntries(value.length, walk)
     for (let i = 0; i < value.length; i++) value[i] = clean(value[i], walk)
     return value
   }
@@ -113,6 +122,7 @@ const clean = (value: unknown, walk: Walk): SourceValue => {
   if (keys > walk.limits.keys_max)
     throw new Fault('limits.items', `An object has ${keys} keys; ${walk.limits.keys_max} are allowed.`)
   walk.keys += keys
+  countEntries(keys, walk)
   return plain
 }
 
@@ -161,10 +171,11 @@ export const decodeJson = (bytes: Buffer, start: number, limits: DecodeLimits): 
     unicode_escapes: seen.unicode_escapes,
     damaged: !ascii && !isUtf8(bytes.subarray(start)),
     keys: 0,
+    entries: 0,
     inexact: false,
   }
   const rounded = clean(parse(text, false), walk)
   if (walk.keys !== seen.keys)
     throw new Fault('json.dup_key', `${seen.keys - walk.keys} keys are written more than once in their object.`)
-  return walk.inexact ? { value: clean(parse(text, true), walk), rounded } : { value: rounded, rounded }
+  return walk.inexact ? { value: clean(parse(text, true), { ...walk, entries: 0 }), rounded } : { value: rounded, rounded }
 }

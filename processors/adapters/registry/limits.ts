@@ -10,6 +10,8 @@ export type DecodeLimits = {
   readonly keys_max: number
   /** Items of one array. */
   readonly items_max: number
+  /** Keys and items of all objects, maps and arrays together: what a record of many small parts costs beyond its bytes. */
+  readonly entries_max: number
   /** UTF-16 code units of one string. */
   readonly string_chars_max: number
 }
@@ -19,6 +21,7 @@ export const decode_limits: DecodeLimits = {
   depth_max: 32,
   keys_max: 1_000,
   items_max: 10_000,
+  entries_max: 100_000,
   string_chars_max: 64 * 1024,
 }
 

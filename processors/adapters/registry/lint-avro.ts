@@ -26,6 +26,7 @@ export const parseSchemaJson = (text: string, path: string, limits: SchemaLimits
       depth_max: limits.depth_max * 4 + 8,
       keys_max: limits.nodes_max,
       items_max: limits.nodes_max,
+      entries_max: limits.bytes_max,
       string_chars_max: limits.bytes_max,
     }).rounded
   } catch (error) {

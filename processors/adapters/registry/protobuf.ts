@@ -403,14 +403,14 @@ class WireReader {
       const items = fields[field.name] as SourceValue[]
       if (wire === value.wire) {
         items.push(this.value(value, end, depth))
-        this.checkCount(items.length, this.limits.items_max)
+        this.countEntry(items.length, this.limits.items_max)
         return
       }
       if (wire !== delimited) throw this.wrongWire(field, wire)
       const stop = this.length(end)
       while (this.pos < stop) {
         items.push(this.value(value, stop, depth))
-        this.checkCount(items.length, this.limits.items_max)
+        this.countEntry(items.length, this.limits.items_max)
       }
       return
     }
@@ -446,11 +446,14 @@ class WireReader {
     if (isUnsafeName(key)) throw new Fault('json.proto', `A map key is ${key}.`)
     if (key in map) throw new Fault('json.dup_key', `Map ${field.name} holds a key twice.`)
     map[key] = value ?? ('message' in value_plan ? this.empty(value_plan.message) : zeroOf(value_plan))
-    this.checkCount(++this.entries, this.limits.items_max)
-    if (this.entries > this.limits.keys_max) this.checkCount(Object.keys(map).length, this.limits.keys_max)
+    const size = (this.sizes.get(map) ?? 0) + 1
+    this.sizes.set(map, size)
+    this.countEntry(size, this.limits.keys_max)
   }
 
-  /** Map entries of this record so far. */
+  /** Entries of each map of this record so far. */
+  readonly sizes = new Map<Fields, number>()
+  /** Items of repeated fields and entries of maps so far. */
   entries = 0
 
   empty(plan: MessagePlan): SourceValue {
@@ -458,8 +461,11 @@ class WireReader {
     return plan.finish === undefined ? (fields as SourceValue) : plan.finish(fields)
   }
 
-  checkCount(count: number, max: number): void {
+  /** One more entry, the `count`th of its field. */
+  countEntry(count: number, max: number): void {
     if (count > max) throw new Fault('limits.items', `A repeated field or map has more than ${max} entries.`, { byte: this.pos })
+    if (++this.entries > this.limits.entries_max)
+      throw new Fault('limits.items', `The value has more than ${this.limits.entries_max} entries in all.`, { byte: this.pos })
   }
 
   wrongWire(field: FieldPlan, wire: number): Fault {
@@ -547,6 +553,7 @@ export const protobufDecoder = (text: string, limits: DecodeLimits): ProtobufDec
     reader.buf = value as WireReader['buf']
     reader.pos = offset
     reader.entries = 0
+    if (reader.sizes.size > 0) reader.sizes.clear()
     try {
       return reader.message(message, value.length, 1)
     } catch (error) {
