@@ -1,8 +1,9 @@
 /** Prints docs/reference and the dashboard from the values the code itself runs on: `npm run docs`. A test holds the pages to them. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { dashboard } from '../deploy/grafana/dashboard.ts'
+import { mapsMarkdown } from '../processors/canonicalize/manual.ts'
 import { composeTopology } from '../processors/cli/compose.ts'
 import { configJsonSchema, configMarkdown } from '../processors/config/describe.ts'
 import { loadSettings } from '../processors/config/load.ts'
@@ -56,12 +57,20 @@ ${describeText(topology)}\`\`\`
   }
 }
 
+/** docs/reference/maps.md, with the worked example as it stands on disk and is tested. */
+const mapsPage = (): string => {
+  const example = (name: string): string =>
+    readFileSync(new URL(`../docs/reference/maps-example/corner/${name}`, import.meta.url), 'utf8')
+  return mapsMarkdown({ map: example('items.yaml'), cases: example('items.cases.yaml') })
+}
+
 /** Every printed page by its path from the repository's root. */
 export const printedPages = async (): Promise<Readonly<Record<string, string>>> => ({
   'docs/reference/config.md': configMarkdown(),
   'docs/reference/config.schema.json': `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
   'docs/reference/metrics.md': metricsMarkdown(),
   'docs/reference/errors.md': errorsMarkdown(),
+  'docs/reference/maps.md': mapsPage(),
   'docs/reference/topology.md': (await topologyMarkdown()).page,
   'deploy/grafana/dashboards/entrepot.json': `${JSON.stringify(dashboard(), null, 2)}\n`,
 })

@@ -335,7 +335,8 @@ export const asGtin = (value: Value, env: Env): GtinReading => {
   const raw = textOf(value) ?? null
   const reading = readGtin(raw)
   if (reading.problem !== null) rewrote(env, 'gtin', raw ?? '', reading.gtin ?? '', `gtin.${reading.problem}`)
-  else if (reading.gtin !== null && reading.gtin !== raw) rewrote(env, 'gtin', raw ?? '', reading.gtin, 'gtin.padded')
+  else if (reading.gtin !== null && raw !== null && !reading.gtin.endsWith(raw))
+    rewrote(env, 'gtin', raw, reading.gtin, 'gtin.signs')
   return reading
 }
 

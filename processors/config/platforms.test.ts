@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { openEmbeddedRegistry } from '../adapters/registry/embedded-registry.ts'
 import { openSourceDecoder } from '../adapters/registry/source-decoder.ts'
@@ -160,4 +161,12 @@ fields:
       message: 'platforms.shops.shopify/a.currency: an ISO 4217 code in capitals is wanted, such as EUR.',
     })
   })
+})
+
+test('the worked example of docs/reference/maps.md does what the page says', async () => {
+  const folder = fileURLToPath(new URL('../../docs/reference/maps-example/', import.meta.url))
+  expect((await lintPlatforms(folder)).map(findingText)).toEqual([])
+  const results = await testMap('corner', undefined, folder)
+  expect(results.filter(({ passed }) => !passed)).toEqual([])
+  expect(results.length).toBe(5)
 })
