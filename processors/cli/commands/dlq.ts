@@ -48,6 +48,9 @@ const filterOf = (flags: Flags, now_ms: number): DeadLetterFilter | string => {
   return { reason: flags.reason, topic: flags.topic, stage: flags.stage, since_ms }
 }
 
+/** How a further command is asked for: with the folder of this one. */
+const withData = (words: string, data: string | undefined): string => (data === undefined ? words : `${words} --data ${data}`)
+
 const timeText = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ')
 
 const withWorld = async <T>(context: Parameters<typeof settingsWithData>[0], work: (world: World) => Promise<T>): Promise<T> => {
@@ -89,7 +92,7 @@ export const dlq_ls = command({
                   { title: 'topic' },
                   { title: 'stage' },
                   { title: 'count', align: 'right' },
-                  { title: 'replayed', align: 'right' },
+                  { title: 'came again', align: 'right' },
                   { title: 'first (UTC)', style: 'dim' },
                   { title: 'last (UTC)', style: 'dim' },
                   { title: 'newest at' },
@@ -106,7 +109,7 @@ export const dlq_ls = command({
                 ]),
               ),
               '',
-              `${countText(groups.reduce((sum, group) => sum + group.count, 0))} dead letters. entrepot dlq show ${place(groups[0]!.example)} shows one; entrepot dlq replay shows what would go back.`,
+              `${countText(groups.reduce((sum, group) => sum + group.count, 0))} dead letters.\n${withData(`entrepot dlq show ${place(groups[0]!.example)}`, flags.data)} shows one; ${withData('entrepot dlq replay', flags.data)} says what would go back.`,
             ].join('\n'),
       )
       return exit_codes.ok

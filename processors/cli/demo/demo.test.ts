@@ -4,7 +4,11 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { memoryEmbedder } from '../../adapters/memory/embedder.ts'
 import type { Recommendation } from '../../domain/recommendation.ts'
+import { no_log } from '../../telemetry/log.ts'
+import { dlq_ls, dlq_replay, dlq_show } from '../commands/dlq.ts'
+import { recommend } from '../commands/recommend.ts'
 import { openWorld } from '../compose.ts'
+import { runCommandLine } from '../frame.ts'
 import { sumOf } from '../tally.ts'
 import { openTerminal } from '../terminal.ts'
 import { breaks } from './broken.ts'
@@ -18,6 +22,26 @@ afterAll(() => rmSync(parent, { recursive: true, force: true }))
 
 const text: string[] = []
 const terminal = openTerminal({ write: (line) => text.push(line), columns: 100 }, {})
+
+/** Runs one command line and gives its exit code and JSON. */
+const ask = async (...argv: readonly string[]): Promise<{ code: number; said: unknown; told: string }> => {
+  const out: string[] = []
+  const err: string[] = []
+  const code = await runCommandLine({
+    commands: [recommend, dlq_ls, dlq_show, dlq_replay],
+    argv: [...argv, '--json'],
+    env: {},
+    out: openTerminal({ write: (line) => out.push(line) }, {}),
+    err: openTerminal({ write: (line) => err.push(line) }, {}),
+    version: '0',
+    openLog: () => no_log,
+    stopping: () => new AbortController().signal,
+  })
+  const said = out.join('')
+  return { code, said: said === '' ? null : JSON.parse(said), told: err.join('') }
+}
+
+type Group = { reason: string; topic: string; count: number; example: { place: string } }
 
 describe('a small market through the whole embedded river', () => {
   const folder = join(parent, 'market')
@@ -98,10 +122,44 @@ describe('a small market through the whole embedded river', () => {
   test('the report fits its terminal and names what to try next', () => {
     const lines = reportLines(terminal, result, folder)
     expect(lines.join('\n')).toContain(`npx entrepot recommend ${result.user.login} --platform ga4`)
-    expect(lines.join('\n')).toContain('holds, on each of')
+    expect(lines.join('\n')).toContain('holds on each of')
     expect(text.filter((line) => line.includes('catalogues')).length).toBeGreaterThan(0)
     expect(sumOf(result.meant.dead)).toBeGreaterThan(0)
   })
+
+  const data = ['--data', folder]
+
+  test('recommend finds the list by the platform’s own id, by pseudonym, and says why there is none', async () => {
+    const by_id = await ask('recommend', result.user.login, '--platform', 'ga4', ...data)
+    expect(by_id).toMatchObject({ code: 0, said: { user_key: result.user.key, items: expect.any(Array) } })
+    expect((await ask('recommend', result.user.key, ...data)).said).toEqual(by_id.said)
+    const stranger = await ask('recommend', '1', '--platform', 'ga4', ...data)
+    expect([stranger.code, stranger.told]).toEqual([1, expect.stringContaining('Nobody knows')])
+    expect((await ask('recommend', 'somebody', ...data)).code).toBe(2)
+  }, 30_000)
+
+  test('dlq ls counts what was meant to die, dlq show gives back the bytes', async () => {
+    const { said } = await ask('dlq', 'ls', ...data)
+    const counts = Object.fromEntries(
+      (said as Group[]).filter(({ topic }) => topic.startsWith('source.')).map((group) => [group.reason, group.count]),
+    )
+    expect(counts).toEqual(result.meant.dead)
+    const empty = (said as Group[]).find(({ reason }) => reason === 'decode.empty')
+    const shown = await ask('dlq', 'show', (empty ?? (said as Group[])[0]!).example.place, ...data)
+    expect(shown).toMatchObject({ code: 0, said: { reason: empty === undefined ? expect.any(String) : 'decode.empty' } })
+    expect((await ask('dlq', 'ls', '--reason', 'no.such', ...data)).code).toBe(2)
+  }, 30_000)
+
+  test('dlq replay tries by default, sends once with --yes, and never twice', async () => {
+    const reason = Object.keys(result.meant.dead)[0]!
+    const n = result.meant.dead[reason]
+    const dry = await ask('dlq', 'replay', '--reason', reason, ...data)
+    expect(dry.said).toMatchObject({ dry_run: true, count: n })
+    const sent = await ask('dlq', 'replay', '--reason', reason, '--yes', ...data)
+    expect(sent.said).toMatchObject({ dry_run: false, count: n, before: 0 })
+    const again = await ask('dlq', 'replay', '--reason', reason, '--yes', ...data)
+    expect(again.said).toMatchObject({ count: 0, before: n })
+  }, 30_000)
 })
 
 test('the same seed tells the same story', () => {

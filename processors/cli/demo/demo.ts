@@ -54,6 +54,13 @@ export type DemoResult = {
   readonly stopped: boolean
 }
 
+/** What the followed shopper does with something new. */
+const follow_up = [
+  ['view', 4],
+  ['click', 2],
+  ['wish', 2],
+  ['cart', 2],
+] as const
 const catalogue_batch = 32
 /** Texts on their way to the encoder at once, so that the catalogue can end when its time is over. */
 const backlog_max = 96
@@ -185,12 +192,13 @@ export const runDemo = async (out: Terminal, options: DemoOptions): Promise<Demo
     await settled()
     const before = signal.aborted ? undefined : await latest()
     const fresh = market.unfamiliar()
-    const clicks = signal.aborted
-      ? []
-      : [...market.follow(fresh, 'view', 3, clock.now_ms()), ...market.follow(fresh, 'cart', 1, clock.now_ms() + 10)]
+    const clicks: MarketEvent[] = []
+    if (!signal.aborted)
+      for (const [at, [type, count]] of follow_up.entries())
+        clicks.push(...market.follow(fresh, type, count, clock.now_ms() + at * 10))
     for (const click of clicks) {
       await publish([click])
-      await clock.sleep(150, signal)
+      await clock.sleep(60, signal)
       show()
     }
     await settled()

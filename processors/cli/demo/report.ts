@@ -9,7 +9,7 @@ import { deadText, latencyText } from './screen.ts'
 
 const shown_items = 5
 
-const title = (terminal: Terminal, text: string): string => terminal.paint(['bold', 'cyan'], text)
+const title = (terminal: Terminal, text: string): string => terminal.paint(['bold', 'cyan'], cutTo(text, terminal.columns - 1))
 
 const listsPart = (terminal: Terminal, { before, after, user, did, world_settings }: DemoResult): readonly string[] => {
   if (after === undefined) return []
@@ -30,7 +30,6 @@ const deadPart = (terminal: Terminal, { dead }: DemoResult, data: string): reado
   const [first] = dead
   if (first === undefined) return []
   const { example } = first
-  const { means, remedy } = explainReason(first.reason)
   const place = `${example.partition}/${example.offset}`
   const line = (text: string) => `  ${cutTo(printable(text), terminal.columns - 3)}`
   return [
@@ -48,8 +47,7 @@ const deadPart = (terminal: Terminal, { dead }: DemoResult, data: string): reado
     ),
     '',
     `One of them, ${place}: ${first.reason}, from ${example.topic} at offset ${example.source_offset}.`,
-    line(means),
-    line(remedy),
+    line(example.message),
     line(`npx entrepot dlq show ${place} --data ${data}`),
   ]
 }
@@ -84,7 +82,7 @@ const latencyPart = (terminal: Terminal, { tally }: DemoResult): readonly string
   ),
 ]
 
-const balancePart = (terminal: Terminal, { balances, embeddings, tally }: DemoResult): readonly string[] => {
+const balancePart = (terminal: Terminal, { balances, embeddings, tally, unpublished }: DemoResult): readonly string[] => {
   const total = (of: (one: DemoResult['balances'][number]) => number): number => balances.reduce((sum, one) => sum + of(one), 0)
   const records = total((one) => one.records)
   const canonical = total((one) => one.canonical)
@@ -97,14 +95,34 @@ const balancePart = (terminal: Terminal, { balances, embeddings, tally }: DemoRe
   return [
     '',
     title(terminal, 'Nothing lost'),
-    `  ${countText(records)} records in = ${countText(canonical)} canonical + ${countText(dropped)} dropped + ${countText(dead)} dead-lettered  ${
-      holds
-        ? terminal.paint('green', `holds, on each of ${balances.length} topics`)
-        : terminal.paint(['bold', 'red'], 'DOES NOT HOLD')
-    }`,
-    terminal.paint('dim', `  dropped: ${deadText(reasons)}`),
+    `  ${countText(records)} records in = ${countText(canonical)} canonical + ${countText(dropped)} dropped + ${countText(dead)} dead-lettered`,
+    holds
+      ? terminal.paint('green', `  holds on each of ${balances.length} topics, counted in the topics and by the runtime`)
+      : terminal.paint(['bold', 'red'], '  DOES NOT HOLD'),
+    ...(sumOf(reasons) === 0
+      ? []
+      : wrapped(`dropped: ${deadText(reasons)}`, terminal.columns - 3).map((line) => terminal.paint('dim', `  ${line}`))),
     `  ${countText(embeddings.computed)} texts embedded, ${countText(embeddings.known)} known already; ${countText(tally.stage('learn').out)} profile moves, ${countText(tally.stage('recommend').out)} lists`,
+    ...(unpublished === 0
+      ? []
+      : [
+          terminal.paint(
+            'dim',
+            `  ${countText(unpublished)} listings were left out, so that a busy machine ends in time (--seconds)`,
+          ),
+        ]),
   ]
+}
+
+/** Words in lines of at most `width` cells. */
+const wrapped = (text: string, width: number): readonly string[] => {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`
+    else lines.push(word)
+  }
+  return lines
 }
 
 /** The report as lines that fit the terminal. */

@@ -163,7 +163,6 @@ const seconds = (ms: number): number => Math.floor(ms / 1_000)
 /** `2026-11-23T10:12:00+01:00`: the same instant as a shop in that zone writes it. */
 const isoAt = (ms: number, offset_hours: number): string =>
   `${new Date(ms + offset_hours * 3_600_000).toISOString().slice(0, 19)}${offset_hours < 0 ? '-' : '+'}${String(Math.abs(offset_hours)).padStart(2, '0')}:00`
-const isoUtc = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`
 const naive = (ms: number, offset_hours: number): string =>
   new Date(ms + offset_hours * 3_600_000).toISOString().slice(0, 19).replace('T', ' ')
 
@@ -472,7 +471,7 @@ const payloads: Readonly<Record<ShopPlatform, (listing: Listing) => unknown>> = 
 export const itemPayload = (listing: Listing): Record<string, unknown> =>
   payloads[listing.platform](listing) as Record<string, unknown>
 
-/** The title as the shop writes it. */
-export const titleAt = (listing: Listing): string => titleOf[listing.platform](listing)
+/** The title as the shop's visitors read it. */
+export const titleAt = (listing: Listing): string => titleOf[listing.platform](listing).replaceAll('&#8211;', '–')
 
-export { isoAt, isoUtc, naive }
+export { isoAt, naive }
