@@ -2,7 +2,7 @@
  * Measures the embedded log beside a bare better-sqlite3 loop that inserts the same bytes, in the same run: records/s, commits/s,
  * latency, and how long the event loop stands still meanwhile. Prints a markdown table; takes about 20 seconds.
  *
- *   node scripts/bench/embedded-log.ts [--seconds 2] [--folder /var/tmp]
+ *   node scripts/bench/embedded-log.ts [--seconds 1.5] [--folder /var/tmp]
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { cpus, loadavg, tmpdir } from 'node:os'
@@ -18,7 +18,7 @@ import type { OutputRecord } from '../../processors/domain/record.ts'
 import type { LogTask } from '../../processors/ports/event-log.ts'
 
 const { values: args } = parseArgs({
-  options: { seconds: { type: 'string', default: '2' }, folder: { type: 'string', default: tmpdir() } },
+  options: { seconds: { type: 'string', default: '1.5' }, folder: { type: 'string', default: tmpdir() } },
 })
 const rounds = 3
 const round_ms = (Number(args.seconds) * 1000) / rounds
@@ -119,7 +119,7 @@ const inFolder = async <T>(work: (database: EmbeddedDatabase) => Promise<T>): Pr
 }
 
 /** The limit: one table of records, one of state, nothing but inserts in a transaction. */
-const bare = (what: string, unit: string, each: number, with_state: boolean) =>
+const bare = (what: string, unit: string, each: number, records: number, with_state: boolean) =>
   inFolder((database) => {
     const { handle } = database
     handle.exec('CREATE TABLE log (o INTEGER PRIMARY KEY, key BLOB, value BLOB, headers BLOB, t INTEGER)')
@@ -130,7 +130,7 @@ const bare = (what: string, unit: string, each: number, with_state: boolean) =>
     )
     const headers = Buffer.alloc(29)
     const batch = handle.transaction(() => {
-      for (let i = 0; i < batch_records; i++) {
+      for (let i = 0; i < records; i++) {
         const { key, timestamp_ms } = record('log')
         insert.run(key, value, headers, timestamp_ms)
       }
@@ -172,18 +172,19 @@ const tasksOf = async (log: EmbeddedLog, group: string, topic: string): Promise<
  * A stage: polls a batch, reads its keys, commits as many outputs, state and position. It goes round in the input it has: the
  * position stays, so that nothing but the commits is written.
  */
-const stage = (task: LogTask, output: string) => async (): Promise<void> => {
-  let { records } = await task.poll({ ...bounds, wait_ms: 0 }, never)
-  if (records.length < batch_records) {
+const stage = (task: LogTask, output: string, records_max: number) => async (): Promise<void> => {
+  const limits = { ...bounds, records_max, wait_ms: 0 }
+  let { records } = await task.poll(limits, never)
+  if (records.length < records_max) {
     task.rewind()
-    records = (await task.poll(bounds, never)).records
+    records = (await task.poll(limits, never)).records
   }
-  const state = changes()
+  const state = records_max === 1 ? [] : changes()
   for (const { key } of state) task.state.get(key)
   await task.commit({ outputs: records.map(() => record(output)), state, position: task.position() })
 }
 
-const committing = (what: string, partitions: number, beside: string) =>
+const committing = (what: string, partitions: number, beside: string, records_max = batch_records) =>
   withLog(async (log) => {
     await log.createTopics([
       { name: 'in', partitions, keep: { days: 7 } },
@@ -196,7 +197,7 @@ const committing = (what: string, partitions: number, beside: string) =>
       what,
       'commits/s',
       1,
-      tasks.map((task) => stage(task, 'out')),
+      tasks.map((task) => stage(task, 'out', records_max)),
       beside,
     )
   })
@@ -258,9 +259,10 @@ const latency = () =>
 
 const bare_append = `bare: ${batch_records} inserts a transaction`
 const bare_commit = `bare: ${batch_records} inserts and ${batch_keys} keys a transaction`
+const bare_single = 'bare: 1 insert a transaction'
 // In rounds, so that what else the machine does falls on all alike.
 for (let round = 0; round < rounds; round++) {
-  await bare(bare_append, 'records/s', batch_records, false)
+  await bare(bare_append, 'records/s', batch_records, batch_records, false)
   await withLog(async (log) => {
     await log.createTopics([{ name: 'in', partitions: 1, keep: { days: 7 } }])
     const append = async () => void (await log.append(Array.from({ length: batch_records }, () => record('in'))))
@@ -273,10 +275,13 @@ for (let round = 0; round < rounds; round++) {
       bare_append,
     )
   })
-  await bare(bare_commit, 'commits/s', 1, true)
+  await bare(bare_commit, 'commits/s', 1, batch_records, true)
   await committing(`task: poll ${batch_records}, read ${batch_keys} keys, commit both`, 1, bare_commit)
-  await committing('the same, 4 tasks side by side', 4, bare_commit)
+  await committing('4 such tasks side by side', 4, bare_commit)
   await inline('4 commits of that size, without the thread', 4, bare_commit)
+  await bare(bare_single, 'commits/s', 1, 1, false)
+  await committing('task: 1 record a commit', 1, bare_single, 1)
+  await committing('8 such tasks side by side', 8, bare_single, 1)
   await latency()
 }
 

@@ -19,7 +19,7 @@ test('what is written is there after reopening, with the settings that make it d
   for (const [pragma, value] of [
     ['journal_mode', 'wal'],
     ['synchronous', 2],
-    ['page_size', 8192],
+    ['page_size', 4096],
     ['mmap_size', 0],
   ] as const)
     expect(database.handle.pragma(pragma, { simple: true })).toBe(value)
@@ -69,7 +69,7 @@ test('a damaged file and a foreign file are log.corrupt, and leave no lock behin
   for (let i = 0; i < 100; i++) database.handle.exec('INSERT INTO t VALUES (randomblob(5000))')
   database.close()
   const file = await open(join(folder, 'log.db'), 'r+')
-  for (let page = 2; page < 60; page += 7) await file.write(Buffer.alloc(200, 0xff), 0, 200, page * 8192)
+  for (let page = 2; page < 60; page += 7) await file.write(Buffer.alloc(200, 0xff), 0, 200, page * 4096)
   await file.close()
   expect(() => openDatabase(folder)).toThrow(expect.objectContaining({ code: 'log.corrupt' }))
   writeFileSync(join(folder, 'foreign.db'), 'this is no database, and long enough to be looked at '.repeat(50))
@@ -78,13 +78,13 @@ test('a damaged file and a foreign file are log.corrupt, and leave no lock behin
 })
 
 test('a file that may not grow is log.full', () => {
-  const database = openDatabase(folder, { file_bytes_max: 50 * 8192 })
+  const database = openDatabase(folder, { file_bytes_max: 50 * 4096 })
   database.handle.exec('CREATE TABLE t (x BLOB)')
   expect(() => {
-    for (let i = 0; i < 100; i++) database.handle.exec('INSERT INTO t VALUES (randomblob(8000))')
+    for (let i = 0; i < 100; i++) database.handle.exec('INSERT INTO t VALUES (randomblob(4000))')
   }).toThrow(expect.objectContaining({ code: 'SQLITE_FULL' }))
   database.close()
-  expect(statSync(join(folder, 'log.db')).size).toBeLessThanOrEqual(50 * 8192)
+  expect(statSync(join(folder, 'log.db')).size).toBeLessThanOrEqual(50 * 4096)
 })
 
 test('a folder that cannot be used is a fault that names it', () => {

@@ -27,7 +27,7 @@ eventLogContract('embedded', async () => {
     },
     deleteRecords: (at, before) => log.deleteRecords(at, before),
     compact: async () => {
-      while (await log.trim());
+      while (await log.trim(true));
     },
     deleteTopic: (topic) => log.deleteTopic(topic),
   }
@@ -171,7 +171,7 @@ describe('embedded log', () => {
     const later = async (by_ms: number) => {
       now_ms += by_ms
       clock.set(now_ms)
-      while (await log.trim());
+      while (await log.trim(true));
     }
     beforeEach(() => {
       now_ms = 1_700_000_000_000

@@ -14,6 +14,7 @@ import {
 import { type EmbeddedDatabase, sqliteGuard } from './database.ts'
 import { packChanges, packRecords, recordOf } from './frame.ts'
 import { boundedCache, type CachedReader, stateReader } from './state-store.ts'
+import { openTail } from './tail.ts'
 import { createLogSchema, readPartitions, type Written } from './writer.ts'
 import { openWriterClient } from './writer-client.ts'
 
@@ -21,6 +22,8 @@ export type EmbeddedLogOptions = {
   readonly clock: Clock
   /** Bytes of state values kept in memory, over all tasks. */
   readonly state_cache_bytes?: number
+  /** Bytes of the newest records kept in memory, over all topics. */
+  readonly tail_bytes?: number
   /** How often retention looks for something to delete. */
   readonly trim_ms?: number
   /** How long a member that is to give a partition up is waited for. */
@@ -28,8 +31,11 @@ export type EmbeddedLogOptions = {
 }
 
 export type EmbeddedLog = LocalLog & {
-  /** One slice of retention, now; says whether more is left. Runs by itself every `trim_ms`. */
-  trim(): Promise<boolean>
+  /**
+   * One slice of retention, now; says whether more is left. Runs by itself every `trim_ms`. Eager also compacts where so little is
+   * new that it hardly pays.
+   */
+  trim(eager?: boolean): Promise<boolean>
   /** Deletes the records below an offset, read or not. */
   deleteRecords(at: TopicPartition, before: number): Promise<void>
   deleteTopic(topic: string): Promise<void>
@@ -42,6 +48,8 @@ type Row = readonly [offset: number, body: Buffer]
 /** What this process knows of a partition; only its own writer changes it. */
 type Known = { readonly table: number; start: number; end: number }
 
+const reader_cache_bytes = 4 << 20
+const tail_bytes_default = 16 << 20
 const state_cache_bytes_default = 64 << 20
 const trim_ms_default = 30_000
 /** Between two slices while there is more to delete. */
@@ -56,6 +64,8 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
   const { clock } = options
   const guard = <T>(work: () => T): T => sqliteGuard(path, work)
   if (access === 'own') guard(() => createLogSchema(handle, path))
+  // Every commit of the writer empties the reading connection's page cache: more would lie idle.
+  handle.pragma(`cache_size = ${-reader_cache_bytes / 1024}`)
 
   const topics = new Map<string, Known[]>()
   const by_table = new Map<number, Known>()
@@ -71,6 +81,7 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
   refresh()
 
   const client = access === 'own' ? openWriterClient({ path, ...database.options }) : undefined
+  const tail = openTail(options.tail_bytes ?? tail_bytes_default)
   const cache = boundedCache(options.state_cache_bytes ?? state_cache_bytes_default)
   const stopped = new AbortController()
   const members = new Map<string, readonly string[]>()
@@ -161,6 +172,8 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
     read: (at, from, records_max, bytes_max) => {
       const known = knownAt(at)
       if (access === 'own' && from >= known.end) return []
+      const newest = tail.read(known.table, Math.max(from, known.start), records_max, bytes_max)
+      if (newest !== undefined) return newest
       return guard(() => {
         const found: LogRecord[] = []
         let bytes = 0
@@ -180,6 +193,7 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
       if (records.length === 0) return []
       const { framed, ...body } = packed(records)
       const { written } = await writer().ask('append', body)
+      tail.add(body.records, written)
       return placesOf(framed, written)
     },
     claim: async (group, input) => {
@@ -207,6 +221,7 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
         position: commit.position,
         state: packChanges(commit.state),
       })
+      tail.add(body.records, written)
       placesOf(framed, written)
       task.state.committed(commit.state)
     },
@@ -218,12 +233,17 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
     },
   }
 
-  const trim = async (): Promise<boolean> => {
-    const { more, trimmed } = await writer().ask('trim', { groups: [...members.keys()], now_ms: Math.floor(clock.now_ms()) })
+  const trim = async (eager = false): Promise<boolean> => {
+    const { more, trimmed, rewritten } = await writer().ask('trim', {
+      groups: [...members.keys()],
+      now_ms: Math.floor(clock.now_ms()),
+      eager,
+    })
     for (const { table, start } of trimmed) {
       const known = by_table.get(table)
       if (known !== undefined) known.start = start
     }
+    for (const table of rewritten) tail.drop(table)
     return more
   }
 
@@ -265,6 +285,7 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
       await writer().ask('drop', { topic })
       for (const { table } of topics.get(topic) ?? []) {
         by_table.delete(table)
+        tail.drop(table)
         pages.delete(table)
       }
       topics.delete(topic)

@@ -1,4 +1,4 @@
-/** Records and state changes as bytes: as a record lies in its table, and as a batch crosses to the writer's thread uncopied. */
+/** Records and state changes as bytes: as a record lies in its table, and as a batch crosses to the writer's thread. */
 import type { Header, LogRecord } from '../../domain/record.ts'
 import type { StateChange } from '../../ports/state-store.ts'
 import { keyBytes } from './state-key.ts'
@@ -55,7 +55,7 @@ const headersIn = (block: Buffer): readonly Header[] => {
 
 const lengthOf = (part: Buffer | null): number => (part === null ? none : part.length)
 
-/** Packs records; the block's memory is its own, so that it may be handed over. */
+/** Packs records into memory of their own. */
 export const packRecords = (records: readonly FrameRecord[]): Buffer<ArrayBuffer> => {
   const headers_bytes = records.map(({ headers }) => (headers === undefined ? 0 : bytesOfHeaders(headers)))
   let bytes = 0
@@ -85,14 +85,21 @@ export const packRecords = (records: readonly FrameRecord[]): Buffer<ArrayBuffer
   return block
 }
 
-/** The packed records one by one, as views into the block. */
-export const unpackRecords = function* (block: Buffer): Generator<{ readonly table: number; readonly body: Buffer }> {
+/** Where each packed record has its body, in order. */
+export const frameEnds = function* (
+  block: Buffer,
+): Generator<{ readonly table: number; readonly start: number; readonly end: number }> {
   for (let at = 0; at < block.length; ) {
     const start = at + frame_head_bytes
     const end = start + block.readUInt32LE(at + 4)
-    yield { table: block.readUInt32LE(at), body: block.subarray(start, end) }
+    yield { table: block.readUInt32LE(at), start, end }
     at = end
   }
+}
+
+/** The packed records one by one, as views into the block. */
+export const unpackRecords = function* (block: Buffer): Generator<{ readonly table: number; readonly body: Buffer }> {
+  for (const { table, start, end } of frameEnds(block)) yield { table, body: block.subarray(start, end) }
 }
 
 /** The record of a row; its parts are views into the body. */

@@ -49,6 +49,8 @@ export type BoundedCache = {
 
 /** What an entry costs beside its key and value, about: map slot, string and buffer objects. */
 const entry_bytes = 200
+/** What is left of the cache when it has to forget. */
+const kept_share = 0.9
 
 export const boundedCache = (bytes_max: number): BoundedCache => {
   const values = new Map<string, Buffer | null>()
@@ -73,8 +75,11 @@ export const boundedCache = (bytes_max: number): BoundedCache => {
       if (added > bytes_max) return
       values.set(key, value)
       bytes += added
+      if (bytes <= bytes_max) return
+      // Some at once: finding the oldest means stepping over those deleted before.
+      const keep_bytes = bytes_max * kept_share
       for (const [oldest, oldest_value] of values) {
-        if (bytes <= bytes_max) break
+        if (bytes <= keep_bytes || oldest === key) break
         forget(oldest, oldest_value)
       }
     },

@@ -1,13 +1,22 @@
 /** Retention in bounded slices: expired days, superseded keys of `latest` topics; never what a group has yet to read. */
+import type Database from 'better-sqlite3'
 import type { Handle } from './database.ts'
 import { keyIn } from './frame.ts'
 import type { Partition } from './writer.ts'
 
+/** `rewritten` names the tables that lost records from their middle. */
+export type Slice = { readonly more: boolean; readonly rewritten: readonly number[] }
+
 export type Trimmer = {
-  /** One slice over all partitions; says whether more is left to do. To be called inside a transaction. */
-  trim(partitions: readonly Partition[], groups: readonly string[], now_ms: number): boolean
-  /** Deletes the records below an offset, read or not, and moves the start. To be called inside a transaction. */
+  /**
+   * One slice over all partitions. Eager compacts also where it hardly pays.
+   * To be called inside a transaction, as all of these.
+   */
+  trim(partitions: readonly Partition[], groups: readonly string[], now_ms: number, eager: boolean): Slice
+  /** Deletes the records below an offset, read or not, and moves the start. */
   cut(partition: Partition, before: number): void
+  /** Forgets passes under way, because what they deleted was rolled back. */
+  restart(): void
 }
 
 /** Rows one slice may visit: some 10 ms, so that commits hardly wait. */
@@ -19,11 +28,34 @@ const mark_ms = 600_000
 const tombstone_ms = day_ms
 /** A group without members for this long is not waited for (Kafka's offsets.retention.minutes). */
 const group_ms = 7 * day_ms
+/** A pass begins when the new records are at least so many, and half as many as the kept ones (Kafka's min.cleanable.dirty.ratio). */
+const dirty_records_min = 1000
+const dirty_ratio_min = 0.5
+/** Or when the last one is so long ago and anything is new, or a deletion may have had its day. */
+const pass_ms = day_ms
+/** Keys one pass looks for: about 25 MB. */
+const pass_keys_max = 250_000
+
+/**
+ * A compaction under way: first it gathers the newest offset of each key among the new records, then it sweeps all records up to
+ * `end` in order and deletes those superseded. Reads are sequential and only what goes is written; an index of keys kept in the
+ * file would cost every record a random page (measured: 8.8 KB written a key).
+ */
+type Pass = {
+  readonly newest: Map<string, number>
+  end: number
+  swept: number
+  gathered: boolean
+  kept: number
+  deletions: number
+}
 
 /** Deletes and counts through one handle; nothing else may write to the file. */
 export const openTrimmer = (handle: Handle): Trimmer => {
   const set_start = handle.prepare<[number, number]>('UPDATE partitions SET start_offset = ? WHERE id = ?')
-  const set_compacted = handle.prepare<[number, number]>('UPDATE partitions SET compacted = ? WHERE id = ?')
+  const set_compacted = handle.prepare<[number, number, number, number, number]>(
+    'UPDATE partitions SET compacted = ?, kept = ?, deletions = ?, passed_ms = ? WHERE id = ?',
+  )
   const seen = handle.prepare<[string, number]>(
     'INSERT INTO groups (name, seen_ms) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seen_ms = max(seen_ms, excluded.seen_ms)',
   )
@@ -36,7 +68,7 @@ export const openTrimmer = (handle: Handle): Trimmer => {
   const mark_before = handle
     .prepare<[number, number], number>('SELECT max(end_offset) FROM marks WHERE source = ? AND at_ms <= ?')
     .pluck()
-  const drop_marks = handle.prepare<[number, number]>('DELETE FROM marks WHERE source = ? AND end_offset <= ?')
+  const drop_marks = handle.prepare<[number, number]>('DELETE FROM marks WHERE source = ? AND end_offset < ?')
   // A position of another topic of that name, or none yet, holds everything back.
   const least_read = handle
     .prepare<[number, string, number, number], number | null>(
@@ -45,43 +77,37 @@ export const openTrimmer = (handle: Handle): Trimmer => {
     )
     .pluck()
 
-  const daysStatements = remembered((table) => ({
-    delete_below: handle.prepare<[number]>(`DELETE FROM log_${table} WHERE "offset" < ?`),
-  }))
-  const latestStatements = remembered((table) => ({
-    walk: handle
-      .prepare<[number, number, number], [number, Buffer]>(
-        `SELECT "offset", body FROM log_${table} WHERE "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?`,
-      )
-      .raw(),
-    remove: handle.prepare<[number]>(`DELETE FROM log_${table} WHERE "offset" = ?`),
-    head: handle.prepare<[Buffer], number>(`SELECT "offset" FROM heads_${table} WHERE key = ?`).pluck(),
-    set_head: handle.prepare<[Buffer, number]>(
-      `INSERT INTO heads_${table} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET "offset" = excluded."offset"`,
-    ),
-    drop_head: handle.prepare<[Buffer]>(`DELETE FROM heads_${table} WHERE key = ?`),
-    bury: handle.prepare<[number, Buffer]>(`INSERT INTO graves_${table} VALUES (?, ?)`),
-    exhume: handle.prepare<[number]>(`DELETE FROM graves_${table} WHERE "offset" = ?`),
-    graves: handle
-      .prepare<[number, number], [number, Buffer]>(
-        `SELECT "offset", key FROM graves_${table} WHERE "offset" < ? ORDER BY "offset" LIMIT ?`,
-      )
-      .raw(),
-    cut_heads: handle.prepare<[number]>(`DELETE FROM heads_${table} WHERE "offset" < ?`),
-    cut_graves: handle.prepare<[number]>(`DELETE FROM graves_${table} WHERE "offset" < ?`),
-  }))
+  type Statements = {
+    readonly delete_below: Database.Statement<[number]>
+    readonly remove: Database.Statement<[number]>
+    readonly walk: Database.Statement<[number, number, number], readonly [offset: number, body: Buffer]>
+  }
+  const prepared = new Map<number, Statements>()
+  /** Table numbers are never used again. */
+  const statementsOf = (table: number): Statements => {
+    const known = prepared.get(table)
+    if (known !== undefined) return known
+    const made: Statements = {
+      delete_below: handle.prepare<[number]>(`DELETE FROM log_${table} WHERE "offset" < ?`),
+      remove: handle.prepare<[number]>(`DELETE FROM log_${table} WHERE "offset" = ?`),
+      walk: handle
+        .prepare<[number, number, number], readonly [number, Buffer]>(
+          `SELECT "offset", body FROM log_${table} WHERE "offset" >= ? AND "offset" < ? ORDER BY "offset" LIMIT ?`,
+        )
+        .raw(),
+    }
+    prepared.set(table, made)
+    return made
+  }
+  const passes = new Map<number, Pass>()
+  let rewritten = new Set<number>()
 
   const cut = (partition: Partition, before: number): void => {
     const start = Math.min(before, partition.end)
     if (start <= partition.start) return
-    const { table } = partition
-    daysStatements(table).delete_below.run(start)
-    if (partition.keep === 'latest') {
-      latestStatements(table).cut_heads.run(start)
-      latestStatements(table).cut_graves.run(start)
-    }
-    drop_marks.run(table, start)
-    set_start.run(start, table)
+    statementsOf(partition.table).delete_below.run(start)
+    drop_marks.run(partition.table, start)
+    set_start.run(start, partition.table)
     partition.start = start
   }
 
@@ -94,40 +120,64 @@ export const openTrimmer = (handle: Handle): Trimmer => {
     return visited
   }
 
-  /**
-   * Walks on from where the last slice ended and deletes the record that each one supersedes: every record is visited once, whatever
-   * the size of the topic. `heads` holds the last offset of each key so far, `graves` the deletions that are still shown.
-   */
-  const compact = (partition: Partition, read: number, now_ms: number, rows: number): number => {
+  const pays = (partition: Partition, read: number, now_ms: number, eager: boolean): boolean => {
+    const dirty = read - partition.compacted
+    if (dirty >= Math.max(dirty_records_min, partition.kept * dirty_ratio_min)) return true
+    return (eager || now_ms - partition.passed_ms >= pass_ms) && (dirty > 0 || partition.deletions > 0)
+  }
+
+  /** Goes on with the pass of a partition, or begins one if it pays; returns how many rows were visited. */
+  const compact = (partition: Partition, read: number, now_ms: number, rows: number, eager: boolean): number => {
     const { table } = partition
-    const statements = latestStatements(table)
-    const walked = partition.compacted < read ? statements.walk.all(partition.compacted, read, rows) : []
-    for (const [offset, body] of walked) {
+    const { walk, remove } = statementsOf(table)
+    const under_way = passes.get(table)
+    if (under_way === undefined && !pays(partition, read, now_ms, eager)) return 0
+    const begin = partition.compacted
+    const pass = under_way ?? {
+      newest: new Map(),
+      end: begin,
+      swept: partition.start,
+      gathered: begin >= read,
+      kept: 0,
+      deletions: 0,
+    }
+    passes.set(table, pass)
+
+    if (!pass.gathered) {
+      const found = walk.all(pass.end, read, rows)
+      for (const [offset, body] of found) {
+        const { key } = keyIn(body)
+        if (key !== null) pass.newest.set(key.toString('latin1'), offset)
+        pass.end = offset + 1
+      }
+      if (found.length < rows) pass.end = read
+      pass.gathered = found.length < rows || pass.newest.size >= pass_keys_max
+      return found.length
+    }
+
+    const found = walk.all(pass.swept, pass.end, rows)
+    const forgotten = mark_before.get(table, now_ms - tombstone_ms) ?? 0
+    for (const [offset, body] of found) {
       const { key, deleted } = keyIn(body)
       // Without a key nothing supersedes it.
-      if (key === null) continue
-      const superseded = statements.head.get(key)
-      if (superseded !== undefined) {
-        statements.remove.run(superseded)
-        statements.exhume.run(superseded)
+      const newest = key === null ? offset : (pass.newest.get(key.toString('latin1')) ?? offset)
+      const goes = newest > offset || (key !== null && deleted && offset < forgotten)
+      if (goes) {
+        remove.run(offset)
+        rewritten.add(table)
+      } else {
+        pass.kept++
+        if (deleted && key !== null) pass.deletions++
       }
-      statements.set_head.run(key, offset)
-      if (deleted) statements.bury.run(offset, key)
+      pass.swept = offset + 1
     }
-    const compacted = walked.length === rows ? walked.at(-1)![0] + 1 : Math.max(read, partition.compacted)
-    if (compacted !== partition.compacted) {
-      set_compacted.run(compacted, table)
-      partition.compacted = compacted
+    if (found.length < rows) {
+      passes.delete(table)
+      drop_marks.run(table, forgotten)
+      set_compacted.run(pass.end, pass.kept, pass.deletions, now_ms, table)
+      Object.assign(partition, { compacted: pass.end, kept: pass.kept, deletions: pass.deletions, passed_ms: now_ms })
     }
-    const left = rows - walked.length
-    const forgotten = mark_before.get(table, now_ms - tombstone_ms) ?? 0
-    const graves = left > 0 && forgotten > 0 ? statements.graves.all(Math.min(forgotten, compacted), left) : []
-    for (const [offset, key] of graves) {
-      statements.remove.run(offset)
-      statements.exhume.run(offset)
-      statements.drop_head.run(key)
-    }
-    return walked.length + graves.length
+    return found.length
   }
 
   const mark = ({ table, end }: Partition, now_ms: number): void => {
@@ -139,31 +189,22 @@ export const openTrimmer = (handle: Handle): Trimmer => {
   let turn = 0
   return {
     cut,
-    trim: (partitions, groups, now_ms) => {
+    restart: () => passes.clear(),
+    trim: (partitions, groups, now_ms, eager) => {
       for (const group of groups) seen.run(group, now_ms)
       let rows = slice_rows
+      rewritten = new Set()
       // Each slice starts at another partition, so that a busy one does not keep the others waiting.
       const first = partitions.length === 0 ? 0 : turn++ % partitions.length
       for (const partition of [...partitions.slice(first), ...partitions.slice(0, first)]) {
         mark(partition, now_ms)
         const { table, topic, partition: number, keep } = partition
         const read = Math.min(partition.end, least_read.get(table, topic, number, now_ms - group_ms) ?? partition.end)
-        rows -= keep === 'latest' ? compact(partition, read, now_ms, rows) : expire(partition, keep.days, read, now_ms, rows)
-        if (rows <= 0) return true
+        rows -=
+          keep === 'latest' ? compact(partition, read, now_ms, rows, eager) : expire(partition, keep.days, read, now_ms, rows)
+        if (rows <= 0) return { more: true, rewritten: [...rewritten] }
       }
-      return false
+      return { more: passes.size > 0, rewritten: [...rewritten] }
     },
-  }
-}
-
-/** Statements of a table, prepared once. Table numbers are never used again. */
-const remembered = <T>(prepare: (table: number) => T): ((table: number) => T) => {
-  const known = new Map<number, T>()
-  return (table) => {
-    const there = known.get(table)
-    if (there !== undefined) return there
-    const made = prepare(table)
-    known.set(table, made)
-    return made
   }
 }

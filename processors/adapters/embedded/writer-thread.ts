@@ -1,7 +1,7 @@
 /** The writer's own thread: gathers what arrives while it writes, so that one fsync serves all that waited for it. */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import Database from 'better-sqlite3'
-import { configure, sqliteFault } from './database.ts'
+import { configure, page_bytes, sqliteFault } from './database.ts'
 import { type Answer, openWriter, type Request } from './writer.ts'
 
 export type WriterSettings = { readonly path: string; readonly cache_bytes: number; readonly file_bytes_max: number }
@@ -13,11 +13,10 @@ export type FromWriter = readonly (readonly [id: number, answer: Answer])[]
 const group_requests_max = 256
 const group_bytes_max = 16 << 20
 /**
- * Bytes asked to be written after which the write-ahead log is copied into the file, once those who wait have their answer.
- * SQLite's own trigger stays as a backstop, should the estimate be far off.
+ * Pages in the write-ahead log at which they are copied into the file, once those who wait have their answer: 16 MiB. More would
+ * write less in all (random keys: 5 instead of 9 KB each at four times as much), but stall commits for longer.
  */
-const checkpoint_bytes = 8 << 20
-const checkpoint_pages_backstop = 8192
+const checkpoint_pages = (16 << 20) / page_bytes
 
 const bytesOf = ({ kind, body }: Request): number =>
   kind === 'append' ? body.records.byteLength : kind === 'commit' ? body.records.byteLength + body.state.byteLength : 0
@@ -25,12 +24,13 @@ const bytesOf = ({ kind, body }: Request): number =>
 const run = (port: MessagePort, settings: WriterSettings): void => {
   const handle = new Database(settings.path, { timeout: 5000, fileMustExist: true })
   configure(handle, settings)
-  handle.pragma(`wal_autocheckpoint = ${checkpoint_pages_backstop}`)
+  // By hand, after the answers are out.
+  handle.pragma('wal_autocheckpoint = 0')
+  const wal_pages = handle.prepare<[], [number, number, number]>('PRAGMA wal_checkpoint(NOOP)').raw()
   const writer = openWriter(settings.path, handle)
   let waiting: { id: number; request: Request }[] = []
   let closing = false
   let scheduled = false
-  let written_bytes = 0
 
   const take = (message: ToWriter): void => {
     if (message === null) closing = true
@@ -38,7 +38,8 @@ const run = (port: MessagePort, settings: WriterSettings): void => {
   }
   const checkpoint = (): void => {
     try {
-      handle.pragma('wal_checkpoint(PASSIVE)')
+      const [, pages, copied] = wal_pages.get()!
+      if (pages - copied > checkpoint_pages) handle.pragma('wal_checkpoint(PASSIVE)')
     } catch (error) {
       // The log is whole without it. What hinders it, a full disk say, hinders the next commit too, and that one tells.
       if (sqliteFault(settings.path, error).code === 'defect.unexpected') throw error
@@ -58,9 +59,6 @@ const run = (port: MessagePort, settings: WriterSettings): void => {
       const answers = writer.apply(group.map(({ request }) => request))
       const answered: FromWriter = group.map(({ id }, i) => [id, answers[i]!] as const)
       port.postMessage(answered)
-      written_bytes += bytes
-      if (written_bytes < checkpoint_bytes) continue
-      written_bytes = 0
       checkpoint()
     }
     if (!closing) return

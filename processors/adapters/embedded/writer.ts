@@ -4,7 +4,7 @@ import type { Retention, TopicSpec } from '../../ports/event-log.ts'
 import { type Handle, sqliteFault } from './database.ts'
 import { unpackChanges, unpackRecords } from './frame.ts'
 import { createStateTable, type StateWriter, stateWriter } from './state-store.ts'
-import { openTrimmer } from './trim.ts'
+import { openTrimmer, type Slice } from './trim.ts'
 
 /** What the writer is asked to do, by kind. Blocks are packed by frame.ts. */
 export type Requests = {
@@ -24,7 +24,7 @@ export type Requests = {
   /** Deletes records below an offset, read or not. */
   cut: { readonly table: number; readonly before: number }
   /** One slice of retention. `groups` are those with members now. */
-  trim: { readonly groups: readonly string[]; readonly now_ms: number }
+  trim: { readonly groups: readonly string[]; readonly now_ms: number; readonly eager: boolean }
   forget: { readonly group: string }
 }
 
@@ -48,7 +48,7 @@ export type Answers = {
   claim: { readonly task: number; readonly epoch: number; readonly position: number | null; readonly source: number }
   commit: { readonly written: readonly Written[] }
   cut: Trimmed
-  trim: { readonly more: boolean; readonly trimmed: readonly Trimmed[] }
+  trim: Slice & { readonly trimmed: readonly Trimmed[] }
   forget: { readonly forgotten: boolean }
 }
 
@@ -71,8 +71,11 @@ export type Partition = {
   readonly keep: Retention
   start: number
   end: number
-  /** Offsets below are compacted; only of topics kept `latest`. */
+  /** Of topics kept `latest`: offsets below are compacted, so many records were left, so many of them deletions, at that time. */
   compacted: number
+  kept: number
+  deletions: number
+  passed_ms: number
 }
 
 type Task = { readonly id: number; readonly topic: string; readonly partition: number; epoch: number; state?: StateWriter }
@@ -85,7 +88,8 @@ const schema_version = 1
  */
 export const createLogSchema = (handle: Handle, path: string): void => {
   const version = handle.pragma('user_version', { simple: true })
-  if (version !== 0 && version !== schema_version)
+  if (version === schema_version) return
+  if (version !== 0)
     throw new Fault(
       'log.corrupt',
       `${path} has format ${String(version)}, this program reads ${schema_version}. Use the version that wrote it.`,
@@ -97,6 +101,7 @@ export const createLogSchema = (handle: Handle, path: string): void => {
     CREATE TABLE IF NOT EXISTS partitions (
       id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
       start_offset INTEGER NOT NULL DEFAULT 0, end_offset INTEGER NOT NULL DEFAULT 0, compacted INTEGER NOT NULL DEFAULT 0,
+      kept INTEGER NOT NULL DEFAULT 0, deletions INTEGER NOT NULL DEFAULT 0, passed_ms INTEGER NOT NULL DEFAULT 0,
       UNIQUE (topic, partition)
     ) STRICT;
     CREATE TABLE IF NOT EXISTS tasks (
@@ -115,13 +120,14 @@ export const createLogSchema = (handle: Handle, path: string): void => {
 /** Every partition there is. */
 export const readPartitions = (handle: Handle): readonly Partition[] =>
   handle
-    .prepare<[], [number, string, number, string, number, number, number]>(
-      `SELECT p.id, p.topic, p.partition, t.keep, p.start_offset, p.end_offset, p.compacted
+    .prepare<[], [number, string, number, string, number, number, number, number, number, number]>(
+      `SELECT p.id, p.topic, p.partition, t.keep, p.start_offset, p.end_offset, p.compacted, p.kept,
+              p.deletions, p.passed_ms
        FROM partitions p JOIN topics t ON t.name = p.topic ORDER BY p.topic, p.partition`,
     )
     .raw()
     .all()
-    .map(([table, topic, partition, keep, start, end, compacted]) => ({
+    .map(([table, topic, partition, keep, start, end, compacted, kept, deletions, passed_ms]) => ({
       table,
       topic,
       partition,
@@ -129,6 +135,9 @@ export const readPartitions = (handle: Handle): readonly Partition[] =>
       start,
       end,
       compacted,
+      kept,
+      deletions,
+      passed_ms,
     }))
 
 /** Raised before a request has written anything: only this request fails. */
@@ -234,11 +243,6 @@ export const openWriter = (path: string, handle: Handle): Writer => {
           const added = handle.prepare('INSERT INTO partitions (topic, partition) VALUES (?, ?)').run(name, partition)
           const table = Number(added.lastInsertRowid)
           handle.exec(`CREATE TABLE log_${table} ("offset" INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT`)
-          if (keep === 'latest')
-            handle.exec(
-              `CREATE TABLE heads_${table} (key BLOB PRIMARY KEY, "offset" INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-               CREATE TABLE graves_${table} ("offset" INTEGER PRIMARY KEY, key BLOB NOT NULL) STRICT`,
-            )
         }
       }
       reloadKeeping()
@@ -255,7 +259,7 @@ export const openWriter = (path: string, handle: Handle): Writer => {
       undo.push(reload)
       for (const { table } of gone) {
         inserts.delete(table)
-        handle.exec(`DROP TABLE log_${table}; DROP TABLE IF EXISTS heads_${table}; DROP TABLE IF EXISTS graves_${table}`)
+        handle.exec(`DROP TABLE log_${table}`)
         handle.prepare('DELETE FROM marks WHERE source = ?').run(table)
         handle.prepare('DELETE FROM partitions WHERE id = ?').run(table)
       }
@@ -323,18 +327,15 @@ export const openWriter = (path: string, handle: Handle): Writer => {
       return { table, start: partition.start }
     },
 
-    trim: ({ groups, now_ms }) => {
-      const before = [...partitions.values()].map((partition) => ({
-        partition,
-        start: partition.start,
-        compacted: partition.compacted,
-      }))
+    trim: ({ groups, now_ms, eager }) => {
+      const before = [...partitions.values()].map((partition) => ({ partition, was: { ...partition } }))
       undo.push(() => {
-        for (const { partition, start, compacted } of before) Object.assign(partition, { start, compacted })
+        for (const { partition, was } of before) Object.assign(partition, was)
+        trimmer.restart()
       })
-      const more = trimmer.trim([...partitions.values()], groups, now_ms)
-      const trimmed = before.filter(({ partition, start }) => partition.start !== start)
-      return { more, trimmed: trimmed.map(({ partition }) => ({ table: partition.table, start: partition.start })) }
+      const slice = trimmer.trim([...partitions.values()], groups, now_ms, eager)
+      const trimmed = before.filter(({ partition, was }) => partition.start !== was.start)
+      return { ...slice, trimmed: trimmed.map(({ partition }) => ({ table: partition.table, start: partition.start })) }
     },
 
     forget: ({ group }) => {
