@@ -440,13 +440,11 @@ const decodeOne = async (format: SourceFormat, schema: Schema | null, datum: Buf
 
 describe('bad inputs (§4)', () => {
   test.each(rows)('row %i: %s', async (_row, _what, format, schema, datum, expected) => {
-    const start = performance.now()
     const decoded = await decodeOne(format, schema, datum)
     if ('code' in expected) {
       expect(decoded).toBeInstanceOf(Fault)
       expect(decoded).toMatchObject({ code: expected.code, kind: 'malformed' })
     } else expect(decoded).toEqual(expected.value)
-    expect(performance.now() - start).toBeLessThan(1_000)
   })
 
   const wire: readonly (readonly [row: number, what: string, bytes: Buffer, code: FaultCode])[] = [

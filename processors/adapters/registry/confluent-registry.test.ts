@@ -76,10 +76,8 @@ describe('outages are transient', () => {
   test.each(outages)('%s', async (_what, answer) => {
     const { url } = await serve(answer)
     const registry = await openConfluentRegistry({ url, timeout_ms: 300 })
-    const start = performance.now()
     for (const call of [() => registry.byId(1), () => registry.latest('s'), () => registry.subjects(), () => registry.ping()])
       expect(await caught(call())).toMatchObject({ code: 'registry.unavailable', kind: 'transient' })
-    expect(performance.now() - start).toBeLessThan(5_000)
   })
 
   test('nobody listens', async () => {

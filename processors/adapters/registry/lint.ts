@@ -13,7 +13,7 @@ const linters: Record<
 
 /**
  * What is wrong with a schema, before it is compiled; nothing when it may be. `referenced` are the schemas it builds on, in the
- * order in which they build on each other; bounds hold for all of them together. Takes under 50 ms whatever the schema.
+ * order in which they build on each other; bounds hold for all of them together. Bounds are looked at before anything costs more than its size.
  */
 export const lintSchema = (
   schema: Schema,
