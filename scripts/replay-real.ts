@@ -55,6 +55,8 @@ const limits = {
   kills: Number(options.kill),
 }
 const cache = fileURLToPath(new URL('../.cache/replay-embeddings', import.meta.url))
+/** A kill comes at a random instant of this long after work began, so that most of the work is still to be done. */
+const kill_within_ms = 1_500
 const servers = (process.env['KAFKA_BROKERS'] ?? '') !== ''
 
 /** What of a run must be the same in another one of the same input. */
@@ -107,7 +109,9 @@ const makeFolder = (name: string): { folder: string; file: string } => {
       '  late_after_days: 0 # purchases of 2009 and 2010',
       '  rates: { GBP: 1.17, USD: 0.92, CAD: 0.66 }',
       "  rates_as_of: '2026-11-01'",
-      ...(servers ? [`qdrant: { collection: replay-${unique} }`, 'kafka: { session_timeout_ms: 6000 }'] : []),
+      ...(servers
+        ? [`qdrant: { collection: replay-${unique} }`, 'kafka: { session_timeout_ms: 6000 }', 'topics: { partitions: 2 }']
+        : []),
       'log: { level: warn }',
       '',
     ].join('\n'),
@@ -389,13 +393,13 @@ const replay = async (name: string, kills: number, base_ms: number): Promise<Run
     }),
   )
   const items = await timed('catalogues', () =>
-    runRiver(file, Math.floor(kills * 0.3), 4_000, first.rows + malformedOf(first.all, 'items').length),
+    runRiver(file, Math.floor(kills * 0.3), kill_within_ms, first.rows + malformedOf(first.all, 'items').length),
   )
   const second = await timed('publish purchases', () =>
     withWorld(file, (world) => publish(world, [purchases], limits.interactions, base_ms, malformedOf(first.all, 'interactions'))),
   )
   const behaviour = await timed('purchases', () =>
-    runRiver(file, kills - items.killed, 4_000, second.rows + malformedOf(first.all, 'interactions').length),
+    runRiver(file, kills - items.killed, kill_within_ms, second.rows + malformedOf(first.all, 'interactions').length),
   )
   const killed = items.killed + behaviour.killed
   const tally = killed === 0 ? tallyOf([items.report, behaviour.report]) : null
