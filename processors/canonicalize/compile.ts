@@ -44,6 +44,7 @@ import type {
 import { type MapDropReason, map_drop_reasons } from './reasons.ts'
 import type { Rule } from './rules.ts'
 import { checkShopValues, shop_setting_names } from './settings.ts'
+import { type Shape, shapeOf, type UnknownPath, unknownPaths } from './shape.ts'
 import { type Env, type Eval, isTrue, listOf, numberOf, refuse, textOf, unset, type Value } from './values.ts'
 
 export type CompileTools = {
@@ -112,6 +113,12 @@ class MapCompiler {
   readonly scopes = new Map<string, number>()
   readonly shop_names = new Set<string>(Object.keys(shop_setting_names))
   has_change = false
+  /** Shapes of the record, of what unqualified names belong to, and of named elements; null where the schema does not say. */
+  record_shape: Shape = null
+  current_shape: Shape = null
+  readonly shapes = new Map<string, Shape>()
+  /** Of the last expression compiled. */
+  value_shape: Shape = null
   emits: 'items' | 'interactions' = 'items'
 
   constructor(platform: string, file: MapFile, tools: CompileTools) {
@@ -185,6 +192,7 @@ class MapCompiler {
     field: string,
     type?: FieldType,
   ): { eval: Eval; constant: Value; expression: Expression | null } | undefined {
+    this.value_shape = null
     if (node.kind === 'list') {
       const parts = node.items.map((item) => this.value(item, field))
       if (parts.some((part) => part === undefined)) return undefined
@@ -213,6 +221,7 @@ class MapCompiler {
     try {
       const expression = parseExpression(node.value)
       const evaluate = compileExpression(expression, this.context())
+      this.checkPaths(node, field, expression)
       explain(expression, node.value.replace(/\s+/gu, ' ').trim())
       return { eval: evaluate, constant: undefined, expression }
     } catch (error) {
@@ -220,6 +229,19 @@ class MapCompiler {
       this.problem(this.placeIn(node, error.detail['at']), `\`${field}\`: ${error.message}`)
       return undefined
     }
+  }
+
+  /** Names that the schema does not have: an error where nothing else can occur, else a warning. */
+  checkPaths(node: ScalarNode, field: string, expression: Expression): void {
+    const names = new Map<string, Shape>([...this.shapes, ...[...this.lets.keys()].map((name) => [name, null] as const)])
+    const found: UnknownPath[] = []
+    this.value_shape = unknownPaths(expression, { record: this.record_shape, current: this.current_shape, names }, found)
+    for (const { name, at, among, closed } of found)
+      this.problem(
+        this.placeIn(node, at),
+        `\`${field}\`: the schema has no field \`${name}\` here.${this.suggest(name, among)}`,
+        closed ? 'error' : 'warning',
+      )
   }
 
   evalOf(entry: MapEntry | undefined, field = entry?.key ?? ''): Eval | null {
@@ -335,6 +357,7 @@ class MapCompiler {
     if (entry.value.kind === 'scalar') {
       const list = this.evalOf(entry)
       if (list !== null) levels.push({ slot: this.scopes.size, eval: list })
+      this.current_shape = this.value_shape
       // Reserves the slot; no name reaches it.
       this.scopes.set(` ${this.scopes.size}`, this.scopes.size)
       return levels
@@ -344,6 +367,8 @@ class MapCompiler {
       const list = this.evalOf(level, `each ${level.key}`)
       const slot = this.scopes.size
       this.scopes.set(level.key, slot)
+      this.current_shape = this.value_shape
+      this.shapes.set(level.key, this.value_shape)
       if (list !== null) levels.push({ slot, eval: list })
     }
     return levels
@@ -434,6 +459,7 @@ class MapCompiler {
     categories: ReadonlyMap<string, string>,
   ): Block {
     const lets_before = new Map(this.lets)
+    this.current_shape = this.has_change ? (this.shapes.get(' line') ?? null) : this.record_shape
     const scopes_before = new Map(this.scopes)
     const each = this.eachFrom(entryOf(node, 'each'))
     const let_slots = this.letsFrom(this.mapOf(entryOf(node, 'let'), '`let`'), false)
@@ -458,6 +484,8 @@ class MapCompiler {
     // Another block must not see these names; slots stay taken.
     for (const name of [...this.lets.keys()]) if (!lets_before.has(name)) this.renameAway(this.lets, name)
     for (const name of [...this.scopes.keys()]) if (!scopes_before.has(name)) this.renameAway(this.scopes, name)
+    for (const name of [...this.shapes.keys()]) if (name !== ' line') this.shapes.delete(name)
+    this.current_shape = this.record_shape
     return block
   }
 
@@ -508,6 +536,8 @@ class MapCompiler {
     this.categoriesFrom(this.mapOf(at('categories'), '`categories`'), category_words)
     const version = `${this.wordOf(at('version')) ?? '1'}.${digestOf(this.file.text, common_text).slice(0, 8)}`
 
+    if (schema !== null && format !== undefined && format !== 'PLAIN_JSON') this.record_shape = shapeOf(format, schema.text)
+    this.current_shape = this.record_shape
     const shop = this.evalOf(at('shop') ?? shared('shop'), 'shop')
     this.letsFrom(this.mapOf(at('let'), '`let`'), true)
     const drops = this.dropsFrom(this.mapOf(at('drop'), '`drop`'))
@@ -588,17 +618,18 @@ class MapCompiler {
 
   snapshotFrom(map: MapNode): SnapshotRules | null {
     this.checkKeys(map, snapshot_keys, '`snapshot`')
-    const rules = {
-      of: this.evalOf(entryOf(map, 'of'), 'snapshot of'),
-      version: this.evalOf(entryOf(map, 'version'), 'snapshot version'),
-      lines: this.evalOf(entryOf(map, 'lines'), 'snapshot lines'),
-      line: this.evalOf(entryOf(map, 'line'), 'snapshot line'),
-      quantity: this.evalOf(entryOf(map, 'quantity'), 'snapshot quantity'),
-    }
+    const of = this.evalOf(entryOf(map, 'of'), 'snapshot of')
+    const version = this.evalOf(entryOf(map, 'version'), 'snapshot version')
+    this.value_shape = null
+    const lines = this.evalOf(entryOf(map, 'lines'), 'snapshot lines')
+    this.shapes.set(' line', this.value_shape)
+    this.current_shape = this.value_shape
+    const line = this.evalOf(entryOf(map, 'line'), 'snapshot line')
+    const quantity = this.evalOf(entryOf(map, 'quantity'), 'snapshot quantity')
+    this.current_shape = this.record_shape
     for (const key of snapshot_keys)
       if (entryOf(map, key) === undefined) this.problem(map.place, `\`snapshot\` needs \`${key}\`.`)
     this.has_change = true
-    const { of, version, lines, line, quantity } = rules
     if (of === null || version === null || lines === null || line === null || quantity === null) return null
     return { of, version, lines, line, quantity }
   }

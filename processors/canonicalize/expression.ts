@@ -140,7 +140,10 @@ export const parseExpression = (text: string): Expression => {
   const negation = (): Expression => {
     if (!isWord('not')) return comparison()
     const { at } = take()
-    return { kind: 'not', of: negation(), at }
+    if (++depth > depth_max) throw problemAt(at, 'the expression nests too deeply')
+    const of = negation()
+    depth--
+    return { kind: 'not', of, at }
   }
   const comparison = (): Expression => {
     const left = fallback()

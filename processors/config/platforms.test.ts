@@ -8,8 +8,15 @@ import { openEmbeddedRegistry } from '../adapters/registry/embedded-registry.ts'
 import { openSourceDecoder } from '../adapters/registry/source-decoder.ts'
 import { openSourceEncoder } from '../adapters/registry/source-encoder.ts'
 import type { CaseCodec } from '../canonicalize/cases.ts'
+import { canonicalize } from '../canonicalize/processor.ts'
+import { default_settings } from '../canonicalize/settings.ts'
 import { findingText } from '../domain/document.ts'
 import { Fault } from '../domain/fault.ts'
+import type { Interaction } from '../domain/interaction.ts'
+import type { Item } from '../domain/item.ts'
+import type { Topic } from '../flow/topic.ts'
+import type { SourceDecoder, SourceValue } from '../ports/schema-registry.ts'
+import type { StateReader } from '../ports/state-store.ts'
 import { explainMap, lintPlatforms, loadPlatforms, platformNames, testMap } from './platforms.ts'
 
 const names = await platformNames()
@@ -59,6 +66,103 @@ test('the items maps of the large platforms have twelve cases or more, all three
   const platforms = await loadPlatforms({ folder: null, enabled: [] }, { shops: {} })
   const formats = new Set(platforms.flatMap(({ sources }) => sources.map(({ format }) => format)))
   expect([...formats].sort()).toEqual(['AVRO', 'JSON', 'PLAIN_JSON', 'PROTOBUF'])
+})
+
+test('nothing that identifies a person passes any map of events, neither into outputs nor into state nor into messages', async () => {
+  const canary = {
+    email: 'canary.mail@example.com',
+    phone: '+49 151 77777777',
+    ip: '203.0.113.77',
+    login: 'canary-login-1',
+    device: 'canary-device-2',
+    session: 'canary-session-3',
+    name: 'Canary Person',
+    street: '7 Canary Street',
+  }
+  const address = { first_name: canary.name, address1: canary.street, email: canary.email, phone: canary.phone }
+  const at = '2026-11-01T11:59:00Z'
+  const payloads: Record<string, unknown> = {
+    'source.shopify.orders': {
+      id: 1,
+      currency: 'EUR',
+      processed_at: at,
+      customer: { id: 77_777_777_777, email: canary.email },
+      email: canary.email,
+      phone: canary.phone,
+      browser_ip: canary.ip,
+      cart_token: canary.session,
+      landing_site: `/?u=${canary.login}`,
+      billing_address: address,
+      line_items: [{ id: 2, variant_id: 3, quantity: 1, price: '5.00' }],
+    },
+    'source.shopify.carts': {
+      token: canary.session,
+      updated_at: at,
+      note: canary.name,
+      line_items: [{ variant_id: 3, quantity: 1 }],
+    },
+    'source.woocommerce.orders': {
+      id: 1,
+      status: 'completed',
+      currency: 'EUR',
+      customer_id: 0,
+      order_key: canary.session,
+      customer_ip_address: canary.ip,
+      billing: address,
+      line_items: [{ id: 1, product_id: 5, quantity: 1, total: '5.00', price: 5 }],
+    },
+    'source.ga4.events': {
+      client_id: canary.device,
+      user_id: canary.email,
+      timestamp_micros: Date.parse(at) * 1_000,
+      events: [
+        { name: 'view_item', params: { session_id: canary.session, currency: 'EUR', items: [{ item_id: 'a', price: 5 }] } },
+      ],
+    },
+    'source.segment.events': {
+      type: 'track',
+      event: 'Product Viewed',
+      messageId: `m-${canary.device}`,
+      userId: canary.login,
+      anonymousId: canary.device,
+      timestamp: at,
+      context: { ip: canary.ip, traits: { email: canary.email, name: canary.name } },
+      properties: { product_id: 'a' },
+    },
+  }
+  const platforms = await loadPlatforms({ folder: null, enabled: [] }, { shops: {} })
+  const topic = <V>(name: string): Topic<V> => ({ name, key: '', schema: '', partitions: 1, keep: 'latest', holds: '' })
+  const processor = canonicalize(
+    platforms,
+    { items: topic<Item>('items'), interactions: topic<Interaction>('interactions') },
+    { ...default_settings, user_secret: Buffer.alloc(32, 3), user_key_version: 'k1', shops: { shopify: { currency: 'EUR' } } },
+  )
+  for (const [name, payload] of Object.entries(payloads)) {
+    const state: StateReader = { get: () => undefined, entries: () => [] }
+    const sources: SourceDecoder = { decode: async () => [{ value: payload as SourceValue, schema_id: null }] }
+    const outcome = await processor.run(
+      {
+        topic: name,
+        partition: 0,
+        now_ms: Date.parse('2026-11-02T00:00:00Z'),
+        records: [
+          {
+            offset: 0,
+            key: canary.session,
+            value: { bytes: Buffer.alloc(1) },
+            bytes: null,
+            timestamp_ms: Date.parse(at),
+            headers: [],
+          },
+        ],
+      },
+      processor.reads({ sources } as never, state),
+    )
+    expect([name, outcome.emit.length]).toEqual([name, 1])
+    const out = JSON.stringify([outcome.emit, (outcome.state ?? []).map(({ key, value }) => [key, value?.toString('latin1')])])
+    for (const [what, value] of Object.entries({ ...canary, customer: '77777777777' }))
+      expect([name, what, out.includes(value)]).toEqual([name, what, false])
+  }
 })
 
 describe('a platform of one’s own', () => {
@@ -146,6 +250,34 @@ fields:
     expect(rest.join('items.yaml:').startsWith(`${place}: `)).toBe(true)
     expect(errors.join('\n')).toContain(message)
     await expect(loadPlatforms({ folder, enabled: ['corner'] }, { shops: {} })).rejects.toMatchObject({ code: 'map.invalid' })
+  })
+
+  test.each([
+    [
+      'AVRO',
+      '{"type":"record","name":"R","fields":[{"name":"id","type":"string"},{"name":"lines","type":{"type":"array","items":{"type":"record","name":"L","fields":[{"name":"title","type":"string"}]}}}]}',
+      'error',
+    ],
+    [
+      'PROTOBUF',
+      'syntax = "proto3"; message R { string id = 1; repeated L lines = 2; } message L { string title = 1; }',
+      'error',
+    ],
+    [
+      'JSON',
+      '{"type":"object","properties":{"id":{"type":"string"},"lines":{"type":"array","items":{"$ref":"#/definitions/l"}}},"definitions":{"l":{"properties":{"title":{"type":"string"}}}}}',
+      'warning',
+    ],
+  ])('a path that the %s schema does not have is found, with the nearest name', async (format, schema, severity) => {
+    const map = `emits: items\nformat: ${format}\nschema: r.txt\nlet:\n  all: lines[title == 'x'].titel\nemit:\n  - each: { line: lines }\n    fields:\n      source_variant_id: record.id\n      title: line.titel ?? title ?? line.title\n      brand: brnd\n`
+    await write('r.txt', schema)
+    await write('items.yaml', map)
+    const findings = (await lintPlatforms(folder)).filter(({ message }) => message.includes('schema has no field'))
+    expect(findings.map(({ place, message, severity: how }) => [place.line, place.column, how, message])).toEqual([
+      [5, 28, severity, '`let all`: the schema has no field `titel` here. Did you mean `title`?'],
+      [10, 19, severity, '`title`: the schema has no field `titel` here. Did you mean `title`?'],
+      [11, 14, severity, '`brand`: the schema has no field `brnd` here.'],
+    ])
   })
 
   test('names and settings that nobody has are refused with the nearest', async () => {
