@@ -146,7 +146,8 @@ export const list_items_max = 50
 export const attributes_max = 64
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the purpose
-const control = /[\u0000-\u001f\u007f-\u009f]/u
+/** U+FFFD stands where a decoder met invalid UTF-8 or half a surrogate pair: two ids broken alike would become one. */
+const control = /[\u0000-\u001f\u007f-\u009f\ufffd]/u
 
 /** An id exactly as it is written. */
 export const asId = (value: Value): string | null => {
