@@ -68,7 +68,7 @@ const purchase = (name: string, code: FaultCode, change: Readonly<Record<string,
 
 const nested = (depth: number): string => `${'['.repeat(depth)}${']'.repeat(depth)}`
 
-/** Every kind that a shop's own tables can show; scripts/malformed-bytes.ts has those of the decoders alone. */
+/** Every kind that a shop's own tables can show. */
 export const kinds: readonly Kind[] = [
   avro('no bytes', 'decode.empty', async () => ({ value: Buffer.alloc(0) })),
   avro('JSON where Avro belongs', 'decode.magic', async (_, n) => ({ value: utf8(`{"id":"${n}"}`) })),

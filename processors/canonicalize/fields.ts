@@ -145,8 +145,8 @@ export const id_characters_max = 256
 export const list_items_max = 50
 export const attributes_max = 64
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the purpose
 /** U+FFFD stands where a decoder met invalid UTF-8 or half a surrogate pair: two ids broken alike would become one. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the purpose
 const control = /[\u0000-\u001f\u007f-\u009f\ufffd]/u
 
 /** An id exactly as it is written. */
