@@ -102,8 +102,7 @@ export const openAdmin = (inside: OpenedKafka, reader: Reader, settings: KafkaSe
   /** Reads back from the end, farther each time: every commit writes its position last. */
   const positionOf = async (group: string, input: TopicPartition): Promise<number> => {
     const at = { topic: changelogOf(group, input.topic), partition: input.partition }
-    const bounds = (await reader.offsets(at.topic, [at.partition])).get(at.partition)
-    if (bounds === undefined) return 0
+    const bounds = (await reader.offsets(at.topic, [at.partition])).get(at.partition)!
     for (let span = 64; ; span *= 8) {
       const from = Math.max(bounds.start, bounds.end - span)
       let position: number | undefined
@@ -136,7 +135,7 @@ export const openAdmin = (inside: OpenedKafka, reader: Reader, settings: KafkaSe
         topic,
         all.map(({ partition }) => partition),
       )
-      return all.map((at) => ({ ...at, ...(found.get(at.partition) ?? { start: 0, end: 0 }) }))
+      return all.map((at) => ({ ...at, ...found.get(at.partition)! }))
     },
 
     positions: async (group, topic) => {

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import kafkajs, { CompressionTypes, type Kafka, type RetryOptions } from 'kafkajs'
 import { Fault } from '../../domain/fault.ts'
 import type { TopicPartition } from '../../domain/record.ts'
+import type { Clock } from '../../ports/clock.ts'
 import { cappedGzip, unsupported, zstd } from './compression.ts'
 
 const require = createRequire(import.meta.url)
@@ -41,7 +42,7 @@ export type FetchRequest = {
 export type FetchResponse = {
   readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
 }
-export type InnerBroker = { fetch(request: FetchRequest): Promise<FetchResponse> }
+export type InnerBroker = { fetch(request: FetchRequest): Promise<FetchResponse>; isConnected(): boolean }
 
 type InnerConnection = {
   socket?: { destroy(): void }
@@ -65,6 +66,7 @@ export type InnerCluster = {
   addTargetTopic(topic: string): Promise<void>
   findTopicPartitionMetadata(topic: string): readonly { readonly partitionId: number; readonly leader: number }[]
   findBroker(given: { readonly nodeId: string | number }): Promise<InnerBroker>
+  findGroupCoordinator(given: { readonly groupId: string; readonly coordinatorType?: number }): Promise<InnerBroker>
   fetchTopicsOffset(
     topics: readonly {
       readonly topic: string
@@ -145,6 +147,24 @@ kafkajs.CompressionCodecs[CompressionTypes.GZIP] = () => cappedGzip
 kafkajs.CompressionCodecs[CompressionTypes.ZSTD] = () => zstd
 kafkajs.CompressionCodecs[CompressionTypes.Snappy] = () => unsupported('snappy')
 kafkajs.CompressionCodecs[CompressionTypes.LZ4] = () => unsupported('lz4')
+
+/**
+ * kafkajs asks who coordinates before each request to the coordinator: a third of a transaction's round trips. Remembered for a few
+ * seconds instead, which is also how long a producer that outlives a move of its coordinator keeps asking the old one.
+ */
+export const rememberCoordinator = (cluster: InnerCluster, clock: Clock): void => {
+  const find = cluster.findGroupCoordinator.bind(cluster)
+  const known = new Map<string, { readonly broker: InnerBroker; readonly until_ms: number }>()
+  cluster.findGroupCoordinator = async (given) => {
+    const name = `${given.coordinatorType ?? 0} ${given.groupId}`
+    const last = known.get(name)
+    if (last?.broker.isConnected() === true && clock.monotonic_ms() < last.until_ms) return last.broker
+    const broker = await find(given)
+    known.set(name, { broker, until_ms: clock.monotonic_ms() + coordinator_ms })
+    return broker
+  }
+}
+const coordinator_ms = 5_000
 
 const cutOff = (): Error =>
   Object.assign(new Error('The connection was cut.'), { name: 'KafkaJSConnectionError', retriable: false })

@@ -85,6 +85,16 @@ const missing_patience_ms = 500
 /** Without a right or with a batch that cannot be opened, trying again changes nothing. */
 const may_pass = new Set(['log.unavailable', 'log.full', 'topic.missing'])
 
+/** While brokers fail over, a partition may have no leader for a moment, or be left out. */
+const leaderOf = (cluster: InnerCluster, at: TopicPartition): number => {
+  const known = cluster.findTopicPartitionMetadata(at.topic)
+  const leader = known.find(({ partitionId }) => partitionId === at.partition)?.leader
+  if (leader !== undefined && leader >= 0) return leader
+  if (leader === undefined && known.length > 0 && known.every(({ partitionId }) => partitionId < at.partition))
+    throw new Fault('topic.mismatch', `Topic ${at.topic} has no partition ${at.partition}.`, { ...at })
+  throw new Fault('log.unavailable', `${placeName(at)} has no leader at the moment.`, { ...at })
+}
+
 const fetchOr = async (broker: InnerBroker, at: TopicPartition, request: FetchRequest): Promise<FetchResponse> => {
   try {
     return await broker.fetch(request)
@@ -143,10 +153,15 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
   const partitions = async (topic: string): Promise<number> => {
     const known = remembered.get(topic)
     if (known !== undefined && clock.monotonic_ms() - known.at_ms < remember_ms) return known.count
-    const count = await patiently(`Looking up ${topic}`, topic, async (using) => {
+    const looked_up = patiently(`Looking up ${topic}`, topic, async (using) => {
       // The first lookup of a topic has just asked; a later one asks anew.
       if (known !== undefined) await using.refreshMetadata()
       return using.findTopicPartitionMetadata(topic).length
+    })
+    // A broker that comes back may not know its topics yet; one that is gone for good shows when it is written to.
+    const count = await looked_up.catch((error: unknown) => {
+      if (known !== undefined && error instanceof Fault && error.code === 'topic.missing') return known.count
+      throw error
     })
     remembered.set(topic, { count, at_ms: clock.monotonic_ms() })
     return count
@@ -154,8 +169,7 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
 
   const page = (at: TopicPartition, from: number, bytes_max: number): Promise<Page> =>
     patiently(`Reading ${placeName(at)}`, at.topic, async (using) => {
-      const leader = using.findTopicPartitionMetadata(at.topic).find((each) => each.partitionId === at.partition)?.leader
-      if (leader === undefined) throw new Fault('topic.missing', `Topic ${at.topic} has no partition ${at.partition}.`, { ...at })
+      const leader = leaderOf(using, at)
       const broker = await using.findBroker({ nodeId: leader })
       const { responses } = await fetchOr(broker, at, {
         isolationLevel: read_committed,
@@ -180,11 +194,14 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
   const offsets = async (topic: string, wanted: readonly number[]) =>
     patiently(`Asking for the offsets of ${topic}`, topic, async (using) => {
       const places = wanted.map((partition) => ({ partition }))
+      for (const { partition } of places) leaderOf(using, { topic, partition })
       const [first] = await using.fetchTopicsOffset([{ topic, partitions: places, fromBeginning: true }])
       const [last] = await using.fetchTopicsOffset([{ topic, partitions: places, fromBeginning: false }])
       const ends = new Map((last?.partitions ?? []).map(({ partition, offset }) => [partition, Number(offset)]))
+      if (first?.partitions.length !== wanted.length || ends.size !== wanted.length)
+        throw new Fault('log.unavailable', `Asking for the offsets of ${topic}: not every partition answered.`, { topic })
       return new Map(
-        (first?.partitions ?? []).map(({ partition, offset }) => {
+        first.partitions.map(({ partition, offset }) => {
           const start = Number(offset)
           return [partition, { start, end: Math.max(start, ends.get(partition) ?? start) }] as const
         }),
@@ -192,9 +209,7 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
     })
 
   const startOf = async (at: TopicPartition): Promise<{ readonly start: number; readonly end: number }> => {
-    const found = (await offsets(at.topic, [at.partition])).get(at.partition)
-    if (found === undefined) throw new Fault('topic.mismatch', `Topic ${at.topic} has no partition ${at.partition}.`, { ...at })
-    return found
+    return (await offsets(at.topic, [at.partition])).get(at.partition)!
   }
 
   /** Pages from an offset until `done` says so of a page behind which nothing can be read. */

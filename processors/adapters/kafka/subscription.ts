@@ -9,7 +9,7 @@ import { Fault } from '../../domain/fault.ts'
 import { placeName, samePlace, type TopicPartition } from '../../domain/record.ts'
 import type { AssignmentHandler, Subscription } from '../../ports/event-log.ts'
 import type { KafkaAdmin } from './admin.ts'
-import { kafkaFault } from './faults.ts'
+import { kafkaFault, kafkaName } from './faults.ts'
 import { type FetchedMessage, type FetchedPartition, type InnerCluster, type OpenedKafka, watchFetches } from './inside.ts'
 import { type KafkaSettings, kafka_retry } from './options.ts'
 import { logRecord, type Reader } from './reader.ts'
@@ -47,7 +47,7 @@ export const openSubscription = async (
   const { clock, random, on_event } = settings
   const closing = new AbortController()
   const owned = new Map<string, OwnedTask>()
-  /** What the group gave this member in the current generation. */
+  /** What the group gave this member in the current generation; nothing while that is open. */
   let given: ReadonlySet<string> = new Set()
   /** Moves with each join, rebalance, crash and close; what began under an older one is dropped when it ends. */
   let epoch = 0
@@ -60,10 +60,19 @@ export const openSubscription = async (
     if (!closing.signal.aborted) handler.failed(error instanceof Fault ? error : kafkaFault(error, `Group ${group}`))
   }
   const isCurrent = (task: OwnedTask): boolean => owned.get(placeName(task.input)) === task
-  const pause = (at: TopicPartition) => member?.consumer.pause([{ topic: at.topic, partitions: [at.partition] }])
-  const resume = (at: TopicPartition) => member?.consumer.resume([{ topic: at.topic, partitions: [at.partition] }])
+  /** Between two clients there is none to tell; the next one begins with every partition paused, and is told where to start. */
+  const tell = (say: (consumer: Consumer) => void) => {
+    if (member === undefined || closing.signal.aborted) return
+    try {
+      say(member.consumer)
+    } catch (error) {
+      if (kafkaName(error) !== 'KafkaJSNonRetriableError') throw error
+    }
+  }
+  const pause = (at: TopicPartition) => tell((consumer) => consumer.pause([{ topic: at.topic, partitions: [at.partition] }]))
+  const resume = (at: TopicPartition) => tell((consumer) => consumer.resume([{ topic: at.topic, partitions: [at.partition] }]))
   const seek = (at: TopicPartition, offset: number) =>
-    member?.consumer.seek({ topic: at.topic, partition: at.partition, offset: String(offset) })
+    tell((consumer) => consumer.seek({ topic: at.topic, partition: at.partition, offset: String(offset) }))
 
   // --- lag, for display ---
   const shown = new Map<string, TopicPartition & { readonly offset: string }>()
@@ -131,6 +140,7 @@ export const openSubscription = async (
   }
 
   const takeOver = async (mine: number, at: TopicPartition): Promise<void> => {
+    const began_ms = clock.monotonic_ms()
     for (let attempt = 0; mine === epoch; attempt++) {
       let task: OwnedTask | undefined
       try {
@@ -147,7 +157,13 @@ export const openSubscription = async (
         })
       } catch (error) {
         const fault = kafkaFault(error, `Taking over ${placeName(at)}`, { ...at, group })
-        if (fault.kind === 'misconfigured' || fault.kind === 'defect' || fault.kind === 'malformed') return fail(fault)
+        // The topic was there when the group joined: brokers that fail over may forget it for a moment.
+        const may_pass =
+          fault.kind === 'transient' ||
+          fault.kind === 'fenced' ||
+          fault.kind === 'corrupt' ||
+          (fault.code === 'topic.missing' && clock.monotonic_ms() - began_ms < settings.outage_ms_max)
+        if (!may_pass) return fail(fault)
         const retry_in_ms = backoff(attempt)
         on_event({ event: 'retrying', group, fault, retry_in_ms })
         await clock.sleep(retry_in_ms, closing.signal)
@@ -260,6 +276,7 @@ export const openSubscription = async (
   const crashed = async (broken: Member): Promise<void> => {
     if (closing.signal.aborted || member !== broken) return
     epoch++
+    given = new Set()
     await giveUp()
     const fault = await restart(broken)
     if (fault !== undefined) fail(fault)
@@ -291,6 +308,7 @@ export const openSubscription = async (
     consumer.on(consumer.events.REBALANCING, () => {
       if (member !== opened || closing.signal.aborted) return
       epoch++
+      given = new Set()
       on_event({ event: 'rebalancing', group })
       giveUp().catch(fail)
     })

@@ -80,11 +80,8 @@ export const acquireTask = async (input: TopicPartition, context: TaskContext): 
 
 type Bounds = { readonly start: number; readonly end: number }
 
-const boundsOf = async (reader: Reader, at: TopicPartition): Promise<Bounds> => {
-  const bounds = (await reader.offsets(at.topic, [at.partition])).get(at.partition)
-  if (bounds === undefined) throw new Fault('topic.mismatch', `Topic ${at.topic} has no partition ${at.partition}.`, { ...at })
-  return bounds
-}
+const boundsOf = async (reader: Reader, { topic, partition }: TopicPartition): Promise<Bounds> =>
+  (await reader.offsets(topic, [partition])).get(partition)!
 
 const taskOf = (
   input: TopicPartition,

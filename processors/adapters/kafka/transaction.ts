@@ -3,7 +3,7 @@ import { CompressionTypes, type Producer, type Transaction } from 'kafkajs'
 import { Fault } from '../../domain/fault.ts'
 import { placeName } from '../../domain/record.ts'
 import { commitFault, kafkaFault } from './faults.ts'
-import type { InnerCluster, OpenedKafka } from './inside.ts'
+import { type InnerCluster, type OpenedKafka, rememberCoordinator } from './inside.ts'
 import { type KafkaSettings, kafka_retry } from './options.ts'
 import { kafkaMessage, type Sending } from './placing.ts'
 
@@ -64,6 +64,7 @@ export const openTransactions = (
       retry: kafka_retry,
     }),
   )
+  rememberCoordinator(cluster, settings.clock)
   const compression = compression_types[settings.compression]
   let used_up = false
   let closed = false
