@@ -507,9 +507,9 @@ const report = (run: Run, other: { what: string; same: boolean; kills: number } 
       ? []
       : [
           '',
-          '## Killed on the way',
+          other.kills > 0 ? '## Killed on the way' : '## Compared',
           '',
-          `${countText(other.kills)} times SIGKILL at random instants, started again each time. Compared with ${other.what}: counts of every topic, vectors and the digest over all profiles are ${other.same ? 'the same' : '**NOT the same**'}.`,
+          `${other.kills > 0 ? `${countText(other.kills)} times SIGKILL at random instants, started again each time. ` : ''}Compared with ${other.what}: counts of every topic, vectors and the digest over all profiles are ${other.same ? 'the same' : '**NOT the same**'}.`,
         ]),
     '',
     '## Ten users',
@@ -517,7 +517,15 @@ const report = (run: Run, other: { what: string; same: boolean; kills: number } 
     '',
   ].join('\n')
 
-const same = (a: Fingerprint, b: Fingerprint): boolean => JSON.stringify(a) === JSON.stringify(b)
+/** As text in which the order of keys says nothing. */
+const sortedText = (value: unknown): string =>
+  JSON.stringify(value, (_, inner: unknown) =>
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([x], [y]) => (x < y ? -1 : 1)))
+      : inner,
+  )
+
+const same = (a: Fingerprint, b: Fingerprint): boolean => sortedText(a) === sortedText(b)
 
 const main = async (): Promise<number> => {
   const absent = missingFiles()
@@ -546,7 +554,12 @@ const main = async (): Promise<number> => {
   } else {
     const run = await replay(limits.kills > 0 ? 'killed' : 'undisturbed', limits.kills, base_ms)
     runs.push(run)
-    if (saved !== null) other = { what: 'a saved run of the same input', same: same(saved, run.fingerprint), kills: run.kills }
+    if (saved !== null)
+      other = {
+        what: 'an undisturbed run of the same input, embedded or on servers of its own',
+        same: same(saved, run.fingerprint),
+        kills: run.kills,
+      }
   }
   const text = report(runs[0]!, other)
   console.log(text)
