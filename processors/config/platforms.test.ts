@@ -221,7 +221,7 @@ fields:
     ['an open quote', good.replace('name', "name ?? 'x"), '5:18', 'a quote is never closed'],
     [
       'an unknown table',
-      good.replace('name', "name | table('stcok')") + 'tables:\n  stock: { a: b }\n',
+      `${good.replace('name', "name | table('stcok')")}tables:\n  stock: { a: b }\n`,
       '5:23',
       'Did you mean `stock`?',
     ],
@@ -233,7 +233,7 @@ fields:
     ['a missing title', good.replace('  title: name\n', ''), '1:1', '`title` is required'],
     [
       'a schema that is not there',
-      good.replace('PLAIN_JSON', 'AVRO') + 'schema: none.avsc\n',
+      `${good.replace('PLAIN_JSON', 'AVRO')}schema: none.avsc\n`,
       '6:9',
       'There is no schema file `none.avsc`',
     ],
