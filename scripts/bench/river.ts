@@ -19,16 +19,23 @@ export type RiverOptions = {
   /** Undefined: the shipped model. */
   readonly embedder?: Embedder
   readonly set?: readonly string[]
+  /** Reads the source topics of the river with this prefix, in a group and to topics of its own. */
+  readonly sources_of?: string
+}
+
+export type River = {
+  readonly world: World
+  /** Before every topic and group of this river's own. */
+  readonly prefix: string
+  close(): Promise<void>
 }
 
 /** Opens a prepared world; `close` also removes what it left on disk. Servers come from KAFKA_BROKERS, SCHEMA_REGISTRY_URL, QDRANT_URL. */
-export const openRiver = async (
-  options: RiverOptions,
-): Promise<{ readonly world: World; readonly close: () => Promise<void> }> => {
+export const openRiver = async (options: RiverOptions): Promise<River> => {
   mkdirSync(options.under, { recursive: true })
   const folder = mkdtempSync(join(options.under, 'entrepot-bench-'))
   const prefix = options.mode === 'servers' ? `bench-${randomBytes(4).toString('hex')}.` : ''
-  platformsWithOwnTopics(join(folder, 'platforms'), shop_platforms, prefix)
+  platformsWithOwnTopics(join(folder, 'platforms'), shop_platforms, options.sources_of ?? prefix)
   const { KAFKA_BROKERS, SCHEMA_REGISTRY_URL, QDRANT_URL } = process.env
   if (options.mode === 'servers' && (KAFKA_BROKERS === undefined || SCHEMA_REGISTRY_URL === undefined))
     throw new Error(
@@ -66,5 +73,5 @@ export const openRiver = async (
     await close()
     throw error
   }
-  return { world, close }
+  return { world, prefix, close }
 }
