@@ -65,10 +65,9 @@ const nativeModules = async (): Promise<Answer> => {
 
 const folder = async (path: string): Promise<Answer> => {
   try {
-    const present = await stat(path).then(
-      (found) => found.isDirectory(),
-      () => false,
-    )
+    const found = await stat(path).catch(() => null)
+    if (found !== null && !found.isDirectory()) return fail(`${path} is a file`, 'Set data.folder to a folder.')
+    const present = found !== null
     // The nearest folder above that exists decides whether this one can be made.
     let where = resolve(path)
     while (!present && where !== dirname(where)) {

@@ -34,7 +34,9 @@ export const keyFieldOf = (map: CompiledMap): string | null => {
   for (const field of wanted) {
     const rule = map.explained.find((one) => one.field === field || one.field.startsWith(`${field} `))
     const [path] = rule?.paths ?? []
-    if (rule?.paths.length === 1 && path !== undefined && /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(path)) return path
+    const plain = rule?.paths.length === 1 && path !== undefined && /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(path)
+    // A name that the map gave itself is no field of the record.
+    if (plain && !map.explained.some((one) => one.field === `let ${path}`)) return path
   }
   return null
 }
