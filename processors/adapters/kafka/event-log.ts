@@ -8,6 +8,7 @@ import { kafkaFault } from './faults.ts'
 import { openInside } from './inside.ts'
 import { type KafkaOptions, kafka_retry, kafkaConfig, kafkaSettings } from './options.ts'
 import { openReader } from './reader.ts'
+import { openSockets } from './sockets.ts'
 import { openSubscription } from './subscription.ts'
 
 /**
@@ -16,7 +17,8 @@ import { openSubscription } from './subscription.ts'
  */
 export const openKafkaLog = async (options: KafkaOptions): Promise<EventLog & EventLogAdmin> => {
   const settings = kafkaSettings(options)
-  const inside = openInside(new Kafka(kafkaConfig(options, settings)), kafka_retry)
+  const sockets = openSockets()
+  const inside = openInside(new Kafka({ ...kafkaConfig(options, settings), socketFactory: sockets.factory }), kafka_retry)
   const reader = openReader(inside, settings.clock)
   const admin = openAdmin(inside, reader, settings)
   const appender = openAppender(inside, reader, settings)
@@ -29,6 +31,7 @@ export const openKafkaLog = async (options: KafkaOptions): Promise<EventLog & Ev
     inside.cut(probe)
   } catch (error) {
     inside.cutAll()
+    sockets.end()
     throw kafkaFault(error, `Connecting to ${options.brokers.join(', ')}`)
   }
 
@@ -65,6 +68,7 @@ export const openKafkaLog = async (options: KafkaOptions): Promise<EventLog & Ev
       await appender.close()
       await reader.close()
       inside.cutAll()
+      sockets.end()
     },
   }
 }
