@@ -1,5 +1,5 @@
 /** Small keyed state beside the seen ids: versions of items, members of groups, carts; each forgotten some time after its last change. */
-import { hash } from 'node:crypto'
+import { digest128 } from '../domain/digest.ts'
 import { Fault } from '../domain/fault.ts'
 import type { StateChange, StateReader } from '../ports/state-store.ts'
 
@@ -19,9 +19,11 @@ const header_bytes = 13
 const digest_bytes = 8
 const day_ms = 86_400_000
 
-/** A key of 24 characters whatever the id. */
-const keyOf = (kind: 'o' | 'g' | 'c', id: string): string =>
-  `${kind}/${hash('sha1', id, 'buffer').subarray(0, 16).toString('base64url')}`
+/** A short key whatever the id. */
+const keyOf = (kind: 'o' | 'g' | 'c', id: string): string => {
+  const { a, b, c, d } = digest128(id)
+  return `${kind}/${a.toString(36)}.${b.toString(36)}.${c.toString(36)}.${d.toString(36)}`
+}
 const dayKey = (day: number): string => day.toString(36).padStart(4, '0')
 
 const write = (day: number, deleted: boolean, version: number, rest: Uint8Array): Buffer => {
