@@ -259,7 +259,7 @@ const runRiver = async (
       child.once('exit', (status, by) => resolve([status, by])),
     )
     clearTimeout(timer)
-    if (signal === 'SIGKILL') {
+    if (signal === 'SIGKILL' && active) {
       killed++
       err.line(
         `  killed ${killed} of ${kills}: ${report?.stages.map((stage) => `${stage.stage} ${stage.records}`).join(', ') ?? 'at its start'}`,

@@ -165,7 +165,7 @@ export const runDemo = async (out: Terminal, options: DemoOptions): Promise<Demo
     const rate = options.rate ?? 60
     const live_from = elapsed()
     let steps = 0
-    await publish(market.orphan(clock.now_ms()))
+    if (!signal.aborted) await publish(market.orphan(clock.now_ms()))
     const orphan_until = elapsed() + orphan_patience_ms
     await waitUntil(clock, running, signal, async () => {
       show()
