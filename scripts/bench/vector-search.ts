@@ -117,8 +117,12 @@ const real = async (): Promise<Source & { readonly points: number }> => {
 const percentile = (sorted: readonly number[], of: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(of * sorted.length))]!
 
-const timed = async (runs: number, run: (i: number) => unknown): Promise<{ p50: number; p99: number; sum: number }> => {
+const timed = async (
+  runs: number,
+  run: (i: number) => unknown,
+): Promise<{ p50: number; p99: number; sum: number; processor: number }> => {
   const took: number[] = []
+  const cpu = process.cpuUsage()
   for (let i = 0; i < runs; i++) {
     const start = performance.now()
     await run(i)
@@ -126,7 +130,7 @@ const timed = async (runs: number, run: (i: number) => unknown): Promise<{ p50: 
   }
   const sum = took.reduce((a, b) => a + b, 0)
   took.sort((a, b) => a - b)
-  return { p50: percentile(took, 0.5), p99: percentile(took, 0.99), sum }
+  return { p50: percentile(took, 0.5), p99: percentile(took, 0.99), sum, processor: process.cpuUsage(cpu).user / 1000 / runs }
 }
 
 const ms = (value: number): string => value.toFixed(2).padStart(8)
@@ -263,7 +267,9 @@ const measure = async (points: number): Promise<void> => {
         filter: { must: [{ field: 'category_id', equals: 'c17' }] },
       },
     ]
-    console.log('case                            p50 ms   p99 ms     q/s in calls of 100   recall   plain scan p50   p99 ms')
+    console.log(
+      'case                            p50 ms   p99 ms   recall | in calls of 100: queries/s  processor ms | plain scan: p50 ms   p99 ms  processor ms',
+    )
     for (const { name, vector, limit, filter } of cases) {
       const queries = Array.from(
         { length: query_count },
@@ -288,9 +294,10 @@ const measure = async (points: number): Promise<void> => {
         expected += truth[i]!.length
         found += truth[i]!.filter((id) => ids.has(id)).length
       }
+      const rate = String(Math.round((100_000 * calls.length) / many.sum)).padStart(26)
       console.log(
-        `${name.padEnd(29)} ${ms(single.p50)} ${ms(single.p99)} ${String(Math.round((100_000 * calls.length) / many.sum)).padStart(20)} ` +
-          `${(found / expected).toFixed(4).padStart(11)} ${ms(scan.p50).padStart(15)} ${ms(scan.p99)}`,
+        `${name.padEnd(29)} ${ms(single.p50)} ${ms(single.p99)} ${(found / expected).toFixed(4).padStart(8)} ` +
+          `|${rate} ${ms(many.processor / 100).padStart(13)} |${ms(scan.p50).padStart(18)} ${ms(scan.p99)} ${ms(scan.processor).padStart(13)}`,
       )
     }
     await admin.close()

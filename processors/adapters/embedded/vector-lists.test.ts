@@ -134,7 +134,7 @@ describe('lists', () => {
     expect(step).toBeGreaterThan(100)
     expect(lists.size()).toBe(now.filter((vector) => vector !== undefined).length)
     expect(lists.trainingDue()).toBe(false)
-    expect(lists.scanned(10, 1)).toBeLessThan(0.5)
+    expect(lists.scanned(10, 1)).toBeLessThan(0.35)
     expect(recall(lists, now, queries, 10)).toBeGreaterThanOrEqual(0.98)
     expect(recall(lists, now, queries, 100)).toBeGreaterThanOrEqual(0.98)
     const everywhere = lists.search(queries[0]!, count)
