@@ -338,7 +338,7 @@ if (brokers === undefined) {
   })
 
 describe('three brokers of our own', () => {
-  test('brokers die and come back one after the other: every record once, and the group goes on by itself', async () => {
+  test('a broker dies and comes back, and another one dies: every record once, and the group goes on by itself', async () => {
     if (brokers === undefined) return void process.stderr.write('NOT CHECKED broker failures: KAFKA_BROKERS is not set.\n')
     const kafka = await startKafka({ brokers: 3, heap_mb: 256 })
     try {
@@ -351,17 +351,17 @@ describe('three brokers of our own', () => {
       const given = await world(log)
       const lines: string[] = []
       const copying = await copy(log, { ...given, records_max: 20, on_line: (line) => lines.push(line) })
-      const count = 1_200
+      const count = 900
       const feeder = await openKafkaLog(options)
       const fed = { ...given, log: feeder }
       await feed(fed, 0, 300)
       await untilCopied(given, 100)
-      for (let broker = 0; broker < 3; broker++) {
-        await kafka.kill9(broker)
-        await feed(fed, 300 * (broker + 1), 300 * (broker + 1) + (broker === 2 ? 300 : 300))
-        await sleep(1_000)
-        await kafka.restart()
-      }
+      await kafka.kill9(0)
+      await feed(fed, 300, 600)
+      await untilCopied(given, 400, 90_000)
+      await kafka.restart()
+      await kafka.kill9(1)
+      await feed(fed, 600, count)
       await untilCopied(given, count, 90_000)
       await copying.stop()
       expect(copying.failures).toEqual([])

@@ -42,7 +42,11 @@ export type FetchRequest = {
 export type FetchResponse = {
   readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[]
 }
-export type InnerBroker = { fetch(request: FetchRequest): Promise<FetchResponse>; isConnected(): boolean }
+export type InnerBroker = {
+  readonly connectionPool: { readonly pool: readonly InnerConnection[] }
+  fetch(request: FetchRequest): Promise<FetchResponse>
+  isConnected(): boolean
+}
 
 type InnerConnection = {
   socket?: { destroy(): void }
@@ -50,11 +54,7 @@ type InnerConnection = {
   connect(): Promise<unknown>
   readonly requestQueue: { rejectAll(error: Error): void; destroy(): void }
 }
-type InnerPool = {
-  createBroker(options: object): InnerBroker
-  readonly brokers: Readonly<Record<string, { readonly connectionPool: { readonly pool: readonly InnerConnection[] } }>>
-  readonly seedBroker?: { readonly connectionPool: { readonly pool: readonly InnerConnection[] } }
-}
+type InnerPool = { createBroker(options: object): InnerBroker }
 /** kafkajs' Cluster: connections, metadata, coordinators. */
 export type InnerCluster = {
   retry?: RetryOptions
@@ -169,13 +169,14 @@ const coordinator_ms = 5_000
 const cutOff = (): Error =>
   Object.assign(new Error('The connection was cut.'), { name: 'KafkaJSConnectionError', retriable: false })
 
-const cut = (cluster: InnerCluster): void => {
+const cut = (cluster: InnerCluster, brokers: Iterable<InnerBroker>): void => {
   const refuse = async (): Promise<never> => {
     throw cutOff()
   }
-  Object.assign(cluster.brokerPool, { connect: refuse, connectBroker: refuse })
-  const brokers = Object.values(cluster.brokerPool.brokers)
-  if (cluster.brokerPool.seedBroker !== undefined) brokers.push(cluster.brokerPool.seedBroker)
+  const refuseNow = (): never => {
+    throw cutOff()
+  }
+  Object.assign(cluster.brokerPool, { connect: refuse, connectBroker: refuse, createBroker: refuseNow })
   for (const broker of brokers)
     for (const connection of broker.connectionPool.pool) {
       connection.connectionStatus = 'disconnected'
@@ -206,19 +207,23 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
   const holder = kafka as unknown as Record<symbol, (options: ClusterOptions) => InnerCluster>
   const create = holder[key]!
   let last: InnerCluster | undefined
-  const live = new Set<InnerCluster>()
+  /** With every broker each has ever connected to: kafkajs forgets some without closing them. */
+  const live = new Map<InnerCluster, Set<InnerBroker>>()
   let closed = false
   const end = (cluster: InnerCluster) => {
+    const brokers = live.get(cluster)
     live.delete(cluster)
-    cut(cluster)
+    if (brokers !== undefined) cut(cluster, brokers)
   }
   holder[key] = (options) => {
     if (closed) throw new Fault('log.unavailable', 'The log is closed.')
     const cluster = create(options)
     cluster.retry = retry
+    const brokers = new Set<InnerBroker>()
     const createBroker = cluster.brokerPool.createBroker
     cluster.brokerPool.createBroker = (given) => {
       const broker = createBroker(given)
+      brokers.add(broker)
       const fetch = broker.fetch.bind(broker)
       broker.fetch = async (request) => {
         const answer = await fetch(request)
@@ -228,7 +233,7 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
       return broker
     }
     last = cluster
-    live.add(cluster)
+    live.set(cluster, brokers)
     return cluster
   }
   return {
@@ -243,7 +248,7 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
     cut: end,
     cutAll: () => {
       closed = true
-      for (const cluster of live) end(cluster)
+      for (const cluster of live.keys()) end(cluster)
     },
   }
 }

@@ -1,0 +1,128 @@
+import { createRequire } from 'node:module'
+import { expect, test } from '@jest/globals'
+import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import { systemClock } from '../system/clock.ts'
+import { type FetchedMessage, type FetchedPartition, hideAborted, openInside, rememberCoordinator } from './inside.ts'
+
+const require = createRequire(import.meta.url)
+
+const message = (offset: number, producerId: string, more: Partial<FetchedMessage> = {}): FetchedMessage => ({
+  offset: String(offset),
+  timestamp: '0',
+  key: null,
+  value: Buffer.from(`${producerId}@${offset}`),
+  headers: {},
+  isControlRecord: false,
+  batchContext: { producerId, inTransaction: true },
+  ...more,
+})
+const marker = (offset: number, producerId: string, kind: 'abort' | 'commit') =>
+  message(offset, producerId, { isControlRecord: true, key: Buffer.from([0, 0, 0, kind === 'abort' ? 0 : 1]) })
+const visible = (messages: FetchedMessage[], aborted: readonly (readonly [string, number])[]): number[] => {
+  const partition: FetchedPartition = {
+    partition: 0,
+    highWatermark: '100',
+    lastStableOffset: '100',
+    abortedTransactions: aborted.map(([producerId, first]) => ({ producerId, firstOffset: String(first) })),
+    messages,
+  }
+  hideAborted(partition)
+  // So that kafkajs' own filter finds nothing to do.
+  expect(partition.abortedTransactions).toEqual([])
+  return messages.filter((each) => !each.isControlRecord).map(({ offset }) => Number(offset))
+}
+
+test('aborted transactions are hidden though the broker lists them by their end', () => {
+  const messages = [
+    message(10, 'a'),
+    message(11, 'b'),
+    message(12, 'c'),
+    marker(13, 'b', 'abort'),
+    message(14, 'a'),
+    marker(15, 'a', 'abort'),
+    message(16, 'a'),
+    marker(17, 'a', 'commit'),
+    marker(18, 'c', 'commit'),
+  ]
+  expect(
+    visible(messages, [
+      ['b', 11],
+      ['a', 10],
+    ]),
+  ).toEqual([12, 16])
+})
+
+test('transactions that began before the fetch are hidden from its first record on', () => {
+  expect(
+    visible(
+      [message(20, 'b'), message(21, 'a'), message(22, 'c')],
+      [
+        ['a', 3],
+        ['b', 5],
+      ],
+    ),
+  ).toEqual([22])
+})
+
+test('records outside transactions, and keys that look like markers, are what they are', () => {
+  const zeros = Buffer.from([0, 0, 0, 0])
+  expect(
+    visible(
+      [
+        message(0, 'a', { key: zeros }),
+        message(1, 'a'),
+        message(2, 'a', { batchContext: { producerId: 'a', inTransaction: false } }),
+        marker(3, 'a', 'abort'),
+        message(4, 'a', { key: zeros }),
+      ],
+      [['a', 0]],
+    ),
+  ).toEqual([2, 4])
+})
+
+test('codecs are ours, and refusals younger than kafkajs have names', () => {
+  const { lookupCodec } = require('kafkajs/src/protocol/message/compression') as {
+    lookupCodec(type: number): { decompress: unknown }
+  }
+  for (const type of [CompressionTypes.GZIP, CompressionTypes.ZSTD, CompressionTypes.LZ4, CompressionTypes.Snappy])
+    expect(lookupCodec(type).decompress).toBeInstanceOf(Function)
+  const { createErrorFromCode } = require('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): { type: string } }
+  expect(createErrorFromCode(90).type).toBe('PRODUCER_FENCED')
+})
+
+test('a client that was cut opens nothing any more', async () => {
+  const inside = openInside(new Kafka({ brokers: ['127.0.0.1:1'], logLevel: logLevel.NOTHING }), { retries: 0 })
+  const { made: producer, cluster } = inside.withCluster(['t'], () => inside.kafka.producer({ retry: { retries: 0 } }))
+  expect([...cluster.targetTopics]).toEqual(['t'])
+  inside.cut(cluster)
+  await expect(producer.connect()).rejects.toMatchObject({ message: 'The connection was cut.' })
+  inside.cutAll()
+  expect(() => inside.kafka.producer()).toThrow(expect.objectContaining({ code: 'log.unavailable' }))
+})
+
+test('a coordinator is asked for once in a while, and when its connection is gone', async () => {
+  const inside = openInside(new Kafka({ brokers: ['127.0.0.1:1'], logLevel: logLevel.NOTHING }), { retries: 0 })
+  const cluster = inside.cluster()
+  let asked = 0
+  let connected = true
+  cluster.findGroupCoordinator = async () => {
+    asked++
+    return { connectionPool: { pool: [] }, fetch: async () => ({ responses: [] }), isConnected: () => connected }
+  }
+  let now_ms = 0
+  rememberCoordinator(cluster, { ...systemClock, monotonic_ms: () => now_ms })
+  const find = () => cluster.findGroupCoordinator({ groupId: 'x', coordinatorType: 1 })
+  await find()
+  await find()
+  expect(asked).toBe(1)
+  await cluster.findGroupCoordinator({ groupId: 'y', coordinatorType: 1 })
+  expect(asked).toBe(2)
+  connected = false
+  await find()
+  expect(asked).toBe(3)
+  connected = true
+  now_ms = 6_000
+  await find()
+  expect(asked).toBe(4)
+  inside.cutAll()
+})
