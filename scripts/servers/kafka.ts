@@ -140,7 +140,15 @@ export const startKafka = async (options: KafkaOptions = {}): Promise<KafkaServe
       const properties = join(folder, 'server.properties')
       writeFileSync(properties, settingsOf(index, nodes, folder, options.settings ?? {}))
       if (readdirSync(folder).includes('log')) return
-      await runTool('java', [...java, ...classpath, 'kafka.tools.StorageTool', 'format', `--cluster-id=${cluster_id}`, '-c', properties])
+      await runTool('java', [
+        ...java,
+        ...classpath,
+        'kafka.tools.StorageTool',
+        'format',
+        `--cluster-id=${cluster_id}`,
+        '-c',
+        properties,
+      ])
     }),
   )
 
