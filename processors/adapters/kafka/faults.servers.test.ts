@@ -3,8 +3,10 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { Kafka, logLevel } from 'kafkajs'
+import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import { freePorts } from '../../../scripts/servers/daemon.ts'
 import { startKafka } from '../../../scripts/servers/kafka.ts'
 import type { LogRecord } from '../../domain/record.ts'
 import type { EventLog, EventLogAdmin, LogTask } from '../../ports/event-log.ts'
@@ -255,6 +257,51 @@ if (brokers === undefined) {
       await subscription.close()
     }, 60_000)
 
+    test('a batch that cannot be opened stops its readers with the reason, and zstd can be opened', async () => {
+      const { input, output } = await world(log)
+      const kafka = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING })
+      const admin = kafka.admin()
+      await admin.connect()
+      const recompress = (topic: string, codec: string) =>
+        admin.alterConfigs({
+          validateOnly: false,
+          resources: [{ type: 2, name: topic, configEntries: [{ name: 'compression.type', value: codec }] }],
+        })
+      const producer = kafka.producer()
+      await producer.connect()
+      const failedWith = (topic: string): Promise<unknown> =>
+        new Promise((resolve, reject) => {
+          log
+            .subscribe(`${topic}-${randomUUID().slice(0, 4)}`, [topic], {
+              assigned: (task) => void task.poll({ ...bounds, wait_ms: 20_000 }, never).catch(() => undefined),
+              revoked: async () => undefined,
+              failed: resolve,
+            })
+            .catch(reject)
+        })
+
+      await recompress(output, 'zstd')
+      await log.append([{ topic: output, partition: 0, key: null, value: Buffer.from('by zstd'), timestamp_ms: 1 }])
+      expect(values(await all(log, output))).toEqual(['by zstd'])
+
+      await recompress(input, 'lz4')
+      await log.append([{ topic: input, partition: 0, key: null, value: Buffer.from('by lz4'), timestamp_ms: 1 }])
+      await expect(all(log, input)).rejects.toMatchObject({ code: 'log.codec' })
+      expect(await failedWith(input)).toMatchObject({ code: 'log.codec', kind: 'misconfigured' })
+
+      // 20 MB of nothing in 20 KB.
+      await producer.send({
+        topic: output,
+        compression: CompressionTypes.GZIP,
+        messages: [{ partition: 1, value: Buffer.alloc(20_000_000) }],
+      })
+      // What the topic stores is what its setting says, so the bomb is a zstd one by now.
+      await expect(all(log, output, 1)).rejects.toMatchObject({ code: 'limits.inflate' })
+      expect(await failedWith(output)).toMatchObject({ code: 'limits.inflate' })
+      await producer.disconnect()
+      await admin.disconnect()
+    }, 90_000)
+
     test('five kills without warning: every record once', async () => {
       const given = await world(log)
       const count = 1_500
@@ -337,6 +384,44 @@ if (brokers === undefined) {
     }, 120_000)
   })
 
+describe('a broker that asks for credentials', () => {
+  test('the right ones are let in, the wrong ones are refused by name and not repeated', async () => {
+    if (brokers === undefined) return void process.stderr.write('NOT CHECKED credentials on Kafka: KAFKA_BROKERS is not set.\n')
+    const [plain, controller, secured] = await freePorts(3)
+    const jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required'
+    const kafka = await startKafka({
+      port: plain!,
+      settings: {
+        listeners: `PLAINTEXT://127.0.0.1:${plain},CONTROLLER://127.0.0.1:${controller},SECURED://127.0.0.1:${secured}`,
+        'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+        'advertised.listeners': `PLAINTEXT://127.0.0.1:${plain},SECURED://127.0.0.1:${secured}`,
+        'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURED:SASL_PLAINTEXT',
+        'listener.name.secured.sasl.enabled.mechanisms': 'PLAIN',
+        'listener.name.secured.plain.sasl.jaas.config': `${jaas} user_app="right";`,
+      },
+    })
+    try {
+      const open = (password: string) =>
+        openKafkaLog(
+          testOptions(`127.0.0.1:${secured}`, {
+            sasl: { mechanism: 'plain', username: 'app', password: { reveal: () => password } },
+          }),
+        )
+      const log = await open('right')
+      await log.createTopics([{ name: 't', partitions: 1, keep: { days: 1 } }])
+      await log.append([{ topic: 't', key: null, value: Buffer.from('in'), timestamp_ms: 1 }])
+      expect(values(await all(log, 't'))).toEqual(['in'])
+      await log.close()
+
+      const refused = await open('wrong-hunter2').catch((error: unknown) => error)
+      expect(refused).toMatchObject({ code: 'log.unauthorized', kind: 'misconfigured' })
+      expect(inspect(refused, { depth: 10 })).not.toContain('hunter2')
+    } finally {
+      await kafka.stop()
+    }
+  }, 120_000)
+})
+
 describe('three brokers of our own', () => {
   test('a broker dies and comes back, and another one dies: every record once, and the group goes on by itself', async () => {
     if (brokers === undefined) return void process.stderr.write('NOT CHECKED broker failures: KAFKA_BROKERS is not set.\n')
@@ -371,5 +456,5 @@ describe('three brokers of our own', () => {
     } finally {
       await kafka.stop()
     }
-  }, 240_000)
+  }, 300_000)
 })
