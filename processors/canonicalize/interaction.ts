@@ -144,9 +144,9 @@ const catalogId = (env: Env, variant: string): string => {
   return `${platform}:${merchant}:${itemId('', '', variant).slice(2)}`
 }
 
-const mixText = (seed: number, text: string | null): number => {
+const mixText = (seed: number, text: string | null, from = 0): number => {
   let mixed = seed
-  if (text !== null) for (let i = 0; i < text.length; i++) mixed = Math.imul(mixed ^ text.charCodeAt(i), 0x01000193)
+  if (text !== null) for (let i = from; i < text.length; i++) mixed = Math.imul(mixed ^ text.charCodeAt(i), 0x01000193)
   // Ends the field, so that `ab` and `c` differ from `a` and `bc`.
   return Math.imul(mixed ^ 0x1_0000, 0x01000193)
 }
@@ -160,10 +160,20 @@ const mixNumber = (seed: number, number: number | null): number =>
 /** What an event says, in four bytes (FNV-1a): enough to tell a repetition from another event under the same id. */
 export const eventFingerprint = (event: InteractionDraft): number => {
   let mixed = 0x811c9dc5
-  for (const text of [event.type, event.user_key, event.item_id, event.currency, event.query, event.list_id])
-    mixed = mixText(mixed, text)
-  for (const text of [event.order_id, event.coupon, event.session_key]) mixed = mixText(mixed, text)
-  for (const number of [event.quantity, event.price_minor, event.value_minor, event.rating, event.position])
-    mixed = mixNumber(mixed, number)
+  // A pseudonym is random throughout: its last 48 bits tell users apart.
+  mixed = mixText(mixed, event.user_key, event.user_key.length - 8)
+  mixed = mixText(mixed, event.type)
+  mixed = mixText(mixed, event.item_id)
+  mixed = mixText(mixed, event.order_id)
+  mixed = mixText(mixed, event.query)
+  mixed = mixText(mixed, event.currency)
+  mixed = mixText(mixed, event.list_id)
+  mixed = mixText(mixed, event.coupon)
+  mixed = mixText(mixed, event.session_key, (event.session_key?.length ?? 8) - 8)
+  mixed = mixNumber(mixed, event.quantity)
+  mixed = mixNumber(mixed, event.price_minor)
+  mixed = mixNumber(mixed, event.value_minor)
+  mixed = mixNumber(mixed, event.rating)
+  mixed = mixNumber(mixed, event.position)
   return mixed >>> 0
 }

@@ -69,6 +69,11 @@ class Shard {
     slots[at + 6] = ordinal
   }
 
+  clear(): void {
+    if (this.used > 0) this.slots.fill(0)
+    this.used = 0
+  }
+
   /** Drops what is beyond the horizon and makes room for twice what is left. */
   rebuild(alive: Alive): void {
     const old = this.slots
@@ -89,6 +94,7 @@ class Shard {
 }
 
 type Alive = (second: number, ordinal: number) => boolean
+const everything: Alive = () => true
 type Block = { readonly sequence: number; readonly newest_s: number; readonly ids: number }
 type Summary = { first: number; next: number; ordinal: number; newest_s: number; chain: Buffer }
 
@@ -128,6 +134,8 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
   let kept = 0
   let last_block: Buffer = Buffer.alloc(0)
   let committed: Summary = { first: 0, next: 0, ordinal: 0, newest_s: 0, chain: Buffer.alloc(8) }
+  /** Ids of the batch in the making. */
+  const fresh = new Shard()
   /** The last batch's entries, to be taken over once its summary is found in the state. */
   let pending: { readonly summary: Buffer; readonly take: () => void } | null = null
 
@@ -201,7 +209,7 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
 
   const batch = (): SeenIds => {
     settle()
-    const fresh = new Shard()
+    fresh.clear()
     const entries: { readonly id: Digest; readonly fingerprint: number; readonly second: number }[] = []
     let { newest_s, ordinal } = committed
     const answer = ({ slots }: Shard, at: number, alive: Alive): number | undefined =>
@@ -215,7 +223,7 @@ export const seenIndex = (state: StateReader, bounds: SeenBounds): { readonly ba
     }
     const add = (id: Digest, fingerprint: number, time_ms: number): void => {
       newest_s = Math.max(newest_s, Math.floor(time_ms / 1000))
-      fresh.put(id.a, id.b, id.c, id.d, fingerprint, newest_s, wrap(ordinal), () => true)
+      fresh.put(id.a, id.b, id.c, id.d, fingerprint, newest_s, wrap(ordinal), everything)
       entries.push({ id, fingerprint, second: newest_s })
       ordinal++
     }

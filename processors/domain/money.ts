@@ -32,11 +32,32 @@ export type MoneyProblem = 'not_decimal' | 'negative' | 'absurd'
 
 const decimal = /^([+-]?)(\d+)(?:\.(\d+))?$/u
 
+/** Most prices: up to 12 digits and as many decimals as the currency has, or fewer. -1 leaves the text to minorOf. */
+const shortDecimal = (text: string, exponent: number): number => {
+  const { length } = text
+  if (length === 0 || length > 12) return -1
+  let minor = 0
+  let decimals = -1
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 48 && code <= 57) {
+      minor = minor * 10 + code - 48
+      if (decimals >= 0) decimals++
+    } else if (code === 46 && decimals < 0 && i > 0) decimals = 0
+    else return -1
+  }
+  if (decimals === 0 || decimals > exponent) return -1
+  for (let missing = exponent - Math.max(0, decimals); missing > 0; missing--) minor *= 10
+  return minor
+}
+
 /**
  * A plain decimal (`19.99`, `5`, never `1,234.50`) in minor units. Exact: the digits are moved, nothing is multiplied.
  * `exponent` is the currency's, 0 to 4. Digits beyond it are rounded half to even and reported.
  */
 export const minorOf = (text: string, exponent: number): Minor | MoneyProblem => {
+  const short = shortDecimal(text, exponent)
+  if (short >= 0) return { minor: short, rounded: false }
   const match = decimal.exec(text)
   if (match === null) return 'not_decimal'
   const whole = match[2]!.replace(/^0+(?=\d)/u, '')
