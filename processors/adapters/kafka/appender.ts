@@ -3,11 +3,11 @@ import type { Producer } from 'kafkajs'
 import { Fault } from '../../domain/fault.ts'
 import { type OutputRecord, placeName, type TopicPartition } from '../../domain/record.ts'
 import { kafkaFault } from './faults.ts'
-import type { InnerCluster, OpenedKafka } from './inside.ts'
+import { disconnectSoon, type InnerCluster, type OpenedKafka } from './inside.ts'
 import { type KafkaSettings, kafka_retry } from './options.ts'
 import { request_bytes_max, sendings } from './placing.ts'
 import type { Reader } from './reader.ts'
-import { compression_types, disconnectSoon, givenPartition, sendOne } from './transaction.ts'
+import { compression_types, givenPartition, sendOne } from './transaction.ts'
 
 type Place = TopicPartition & { readonly offset: number }
 type Opened = { readonly producer: Producer; readonly cluster: InnerCluster; readonly connected: Promise<void>; uses: number }
@@ -48,7 +48,7 @@ export const openAppender = (inside: OpenedKafka, reader: Reader, settings: Kafk
   /** After an error the producer's sequence numbers are not to be trusted: other lanes finish on it, new requests take another one. */
   const drop = (broken: Opened) => {
     if (opened === broken) opened = undefined
-    if (broken.uses === 0) void disconnectSoon(inside, broken.producer, broken.cluster, settings)
+    if (broken.uses === 0) void disconnectSoon(inside, broken.producer, broken.cluster, settings.clock)
   }
 
   const drain = async (lane: Lane): Promise<void> => {
@@ -114,7 +114,7 @@ export const openAppender = (inside: OpenedKafka, reader: Reader, settings: Kafk
     close: async () => {
       closed = true
       await Promise.allSettled(sending)
-      if (opened !== undefined) await disconnectSoon(inside, opened.producer, opened.cluster, settings)
+      if (opened !== undefined) await disconnectSoon(inside, opened.producer, opened.cluster, settings.clock)
       opened = undefined
     },
   }

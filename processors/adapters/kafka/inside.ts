@@ -198,6 +198,8 @@ export type OpenedKafka = {
   cut(cluster: InnerCluster): void
   /** Nothing can be opened any more. */
   cutAll(): void
+  /** Aborts with cutAll, for those who wait. */
+  readonly closing: AbortSignal
 }
 
 /** Gives access to the clusters of a client. `retry` is also used where kafkajs forgets to (initialising a transactional producer). */
@@ -209,14 +211,14 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
   let last: InnerCluster | undefined
   /** With every broker each has ever connected to: kafkajs forgets some without closing them. */
   const live = new Map<InnerCluster, Set<InnerBroker>>()
-  let closed = false
+  const closing = new AbortController()
   const end = (cluster: InnerCluster) => {
     const brokers = live.get(cluster)
     live.delete(cluster)
     if (brokers !== undefined) cut(cluster, brokers)
   }
   holder[key] = (options) => {
-    if (closed) throw new Fault('log.unavailable', 'The log is closed.')
+    if (closing.signal.aborted) throw new Fault('log.unavailable', 'The log is closed.')
     const cluster = create(options)
     cluster.retry = retry
     const brokers = new Set<InnerBroker>()
@@ -247,9 +249,10 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
     },
     cut: end,
     cutAll: () => {
-      closed = true
+      closing.abort()
       for (const cluster of live.keys()) end(cluster)
     },
+    closing: closing.signal,
   }
 }
 
@@ -290,4 +293,19 @@ export const watchFetches = (
     }
     return broker
   }
+}
+
+/** Disconnects in the background; what has not ended soon is cut. */
+export const disconnectSoon = async (
+  inside: OpenedKafka,
+  client: { disconnect(): Promise<void> },
+  cluster: InnerCluster,
+  clock: Clock,
+  patience_ms = 2_000,
+): Promise<void> => {
+  const over = new AbortController()
+  const end = () => over.abort()
+  client.disconnect().then(end, end)
+  await clock.sleep(patience_ms, AbortSignal.any([over.signal, inside.closing]))
+  inside.cut(cluster)
 }

@@ -7,6 +7,7 @@ import { type Header, type LogRecord, placeName, type TopicPartition } from '../
 import type { Clock } from '../../ports/clock.ts'
 import { kafkaFault, kafkaName } from './faults.ts'
 import {
+  disconnectSoon,
   type FetchedMessage,
   type FetchRequest,
   type FetchResponse,
@@ -77,7 +78,6 @@ const remember_ms = 60_000
 const page_bytes = 1 << 20
 const page_bytes_most = 64 << 20
 const patience_ms = 15_000
-const drop_patience_ms = 2_000
 const open_patience_ms = 2_000
 const settle_patience_ms = 30_000
 /** A topic that was just created is not known to every broker at once. */
@@ -119,8 +119,7 @@ export const openReader = (inside: OpenedKafka, clock: Clock): Reader => {
     if (cluster !== broken) return
     cluster = undefined
     // What others wait for on it may still come; what does not is cut off with it and tried again on the next one.
-    const finished = broken.disconnect().catch(() => undefined)
-    void Promise.race([finished, clock.sleep(drop_patience_ms)]).then(() => inside.cut(broken))
+    void disconnectSoon(inside, broken, broken, clock)
   }
 
   const patiently = async <T>(doing: string, topic: string, step: (cluster: InnerCluster) => Promise<T>): Promise<T> => {

@@ -10,11 +10,17 @@ import { placeName, samePlace, type TopicPartition } from '../../domain/record.t
 import type { AssignmentHandler, Subscription } from '../../ports/event-log.ts'
 import type { KafkaAdmin } from './admin.ts'
 import { kafkaFault, kafkaName } from './faults.ts'
-import { type FetchedMessage, type FetchedPartition, type InnerCluster, type OpenedKafka, watchFetches } from './inside.ts'
+import {
+  disconnectSoon,
+  type FetchedMessage,
+  type FetchedPartition,
+  type InnerCluster,
+  type OpenedKafka,
+  watchFetches,
+} from './inside.ts'
 import { type KafkaSettings, kafka_retry } from './options.ts'
 import { logRecord, type Reader } from './reader.ts'
 import { acquireTask, type OwnedTask } from './task.ts'
-import { disconnectSoon } from './transaction.ts'
 
 export type SubscriptionContext = {
   readonly inside: OpenedKafka
@@ -259,7 +265,7 @@ export const openSubscription = async (
       if (broken?.crash !== undefined) {
         const { kind } = broken.crash
         const passes = kind === 'transient' || kind === 'fenced' || kind === 'corrupt'
-        void disconnectSoon(inside, broken.consumer, broken.cluster, settings)
+        void disconnectSoon(inside, broken.consumer, broken.cluster, clock)
         if (!passes || clock.monotonic_ms() - began_ms > settings.outage_ms_max) return broken.crash
         const retry_in_ms = backoff(attempt)
         on_event({ event: 'restarting', group, fault: broken.crash, retry_in_ms })
@@ -374,7 +380,7 @@ export const openSubscription = async (
       closing.abort()
       for (const task of owned.values()) task.end()
       owned.clear()
-      if (member !== undefined) await disconnectSoon(inside, member.consumer, member.cluster, settings, leave_patience_ms)
+      if (member !== undefined) await disconnectSoon(inside, member.consumer, member.cluster, clock, leave_patience_ms)
     },
   }
 }

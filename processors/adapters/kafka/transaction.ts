@@ -3,7 +3,7 @@ import { CompressionTypes, type Producer, type Transaction } from 'kafkajs'
 import { Fault } from '../../domain/fault.ts'
 import { placeName } from '../../domain/record.ts'
 import { commitFault, kafkaFault } from './faults.ts'
-import { type InnerCluster, type OpenedKafka, rememberCoordinator } from './inside.ts'
+import { disconnectSoon, type OpenedKafka, rememberCoordinator } from './inside.ts'
 import { type KafkaSettings, kafka_retry } from './options.ts'
 import { kafkaMessage, type Sending } from './placing.ts'
 
@@ -72,7 +72,7 @@ export const openTransactions = (
   const close = () => {
     if (closed) return
     closed = true
-    void disconnectSoon(inside, producer, cluster, settings)
+    void disconnectSoon(inside, producer, cluster, settings.clock)
   }
 
   const orClose = async (doing: string, step: () => Promise<void>): Promise<void> => {
@@ -108,20 +108,4 @@ export const openTransactions = (
     },
     close,
   }
-}
-
-/** Disconnects in the background; what has not ended soon is cut. */
-export const disconnectSoon = (
-  inside: OpenedKafka,
-  client: { disconnect(): Promise<void> },
-  cluster: InnerCluster,
-  { clock }: Pick<KafkaSettings, 'clock'>,
-  patience_ms = 2_000,
-): Promise<void> => {
-  const over = new AbortController()
-  const gone = client.disconnect().then(
-    () => over.abort(),
-    () => over.abort(),
-  )
-  return Promise.race([gone, clock.sleep(patience_ms, over.signal)]).then(() => inside.cut(cluster))
 }
