@@ -1,5 +1,5 @@
 /** What each canonical field takes: the type that turns an expression's value into it, declared once for compiler, lint and manual. */
-import { categoryOf } from '../domain/category.ts'
+import { type Category, categoryOf } from '../domain/category.ts'
 import { Fault } from '../domain/fault.ts'
 import { type GtinReading, readGtin } from '../domain/gtin.ts'
 import { interaction_types } from '../domain/interaction.ts'
@@ -251,13 +251,28 @@ export const asLanguage = (value: Value, env: Env): string | null => {
 export type CategoryReading = { readonly source: string; readonly id: string | null; readonly path: readonly string[] }
 const no_path: readonly string[] = []
 
+/** Shops have few categories and many items: answers are kept, by the platform's own words. */
+const answers = new WeakMap<ReadonlyMap<string, string>, Map<string, Category | undefined>>()
+const knownCategory = (source: string, own: ReadonlyMap<string, string>): Category | undefined => {
+  let known = answers.get(own)
+  if (known === undefined) {
+    known = new Map()
+    answers.set(own, known)
+  }
+  if (known.has(source)) return known.get(source)
+  const found = categoryOf(source, own)
+  if (known.size >= 10_000) known.clear()
+  known.set(source, found)
+  return found
+}
+
 export const asCategory = (value: Value, env: Env, own: ReadonlyMap<string, string>): CategoryReading | null => {
   const parts = listOf(value)
     .map((one) => normaliseText(textOf(one) ?? ''))
     .filter((part) => part !== '')
   if (parts.length === 0) return null
   const source = clip(parts.join(' > '), 500)
-  const found = categoryOf(source, own)
+  const found = knownCategory(source, own)
   if (found !== undefined) rewrote(env, 'category_id', source, found.id, 'category')
   return { source, id: found?.id ?? null, path: found?.path ?? no_path }
 }

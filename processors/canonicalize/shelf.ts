@@ -19,10 +19,19 @@ const header_bytes = 13
 const digest_bytes = 8
 const day_ms = 86_400_000
 
-/** A short key whatever the id. */
+const base = (word: number): string => word.toString(36)
+/** A short key whatever the id; each is read and then written, so the last one is kept. */
+let last_kind = ''
+let last_id = ''
+let last_key = ''
 const keyOf = (kind: 'o' | 'g' | 'c', id: string): string => {
-  const { a, b, c, d } = digest128(id)
-  return `${kind}/${a.toString(36)}.${b.toString(36)}.${c.toString(36)}.${d.toString(36)}`
+  if (kind !== last_kind || id !== last_id) {
+    const { a, b, c, d } = digest128(id)
+    last_key = `${kind}/${base(a)}.${base(b)}.${base(c)}.${base(d)}`
+    last_kind = kind
+    last_id = id
+  }
+  return last_key
 }
 const dayKey = (day: number): string => day.toString(36).padStart(4, '0')
 

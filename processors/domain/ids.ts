@@ -13,16 +13,22 @@ export const digestOf = (...fields: readonly (string | Uint8Array)[]): string =>
   return hash.digest('hex')
 }
 
+const namespaces = new Map<string, Buffer>()
+
 /** UUID version 5 (RFC 9562 section 5.5) in a namespace given as UUID. */
 export const uuid5 = (namespace: string, name: string): string => {
-  const bytes = oneShot(
-    'sha1',
-    Buffer.concat([Buffer.from(namespace.replaceAll('-', ''), 'hex'), Buffer.from(name, 'utf8')]),
-    'buffer',
-  ).subarray(0, 16)
+  let space = namespaces.get(namespace)
+  if (space === undefined) {
+    space = Buffer.from(namespace.replaceAll('-', ''), 'hex')
+    if (namespaces.size < 100) namespaces.set(namespace, space)
+  }
+  const message = Buffer.allocUnsafe(16 + Buffer.byteLength(name))
+  space.copy(message)
+  message.write(name, 16, 'utf8')
+  const bytes = oneShot('sha1', message, 'buffer')
   bytes[6] = (bytes[6]! & 0x0f) | 0x50
   bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = bytes.toString('hex')
+  const hex = bytes.toString('hex', 0, 16)
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
 }
 
