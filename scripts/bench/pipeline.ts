@@ -104,7 +104,7 @@ const paced = async (run: Run, seconds: number, make: (number: number, due_ms: n
       sending.push(
         publish(
           run,
-          Array.from({ length: due - from }, (_, at) => make(from + at, began_ms + ((from + at) / rate) * 1_000)),
+          Array.from({ length: due - from }, (_, at) => make(from + at, Math.round(began_ms + ((from + at) / rate) * 1_000))),
         ),
       )
       sent = due
