@@ -32,7 +32,7 @@ const starters: Readonly<Record<ServerName, (background: boolean) => Promise<Run
   },
   SCHEMA_REGISTRY_URL: async (background) => {
     const registry = await startRegistry({ background })
-    return { address: registry.url, pids: [registry.pid], folders: [], stop: registry.stop }
+    return { address: registry.url, pids: [registry.pid], folders: [registry.folder], stop: registry.stop }
   },
   QDRANT_URL: async (background) => {
     const qdrant = await startQdrant({ background })

@@ -30,6 +30,8 @@ export type RegistryServer = {
   /** Base URL of the Confluent API, for SCHEMA_REGISTRY_URL. */
   readonly url: string
   readonly pid: number
+  /** Holds its log; removed by stop(). */
+  readonly folder: string
   /** Clean stop. Idempotent. */
   stop(): Promise<void>
 }
@@ -69,5 +71,5 @@ export const startRegistry = async (options: RegistryOptions = {}): Promise<Regi
     await stop()
     throw error
   }
-  return { url, pid: daemon.pid, stop }
+  return { url, pid: daemon.pid, folder: logs, stop }
 }
