@@ -282,7 +282,7 @@ const measure = async (points: number): Promise<void> => {
       })
       const calls = Array.from({ length: Math.floor(query_count / 100) }, (_, i) => queries.slice(100 * i, 100 * i + 100))
       const many = await timed(calls.length, (i) => index.search(calls[i]!))
-      const checked = Math.min(query_count, points > 50_000 ? 60 : 200)
+      const checked = Math.min(query_count, 200)
       const truth: (readonly string[])[] = []
       const scan = await timed(checked, (i) => {
         truth[i] = plain(queries[i]!)

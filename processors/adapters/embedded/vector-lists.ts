@@ -28,13 +28,13 @@ const rounds = 5
 
 /**
  * What the number of lists to scan is measured for, with how many queries of each kind: items, and the sum of two items,
- * as the profile of a shopper of two tastes is. The goal is above the promised 0.98: misses come together, nine of ten in one
- * query when a list is passed over, so that the mean of a sample of queries is a coarse measure. On real titles each further
- * half per cent costs as many lists again.
+ * as the profile of a shopper of two tastes is. Goal and margin are above the promised 0.98: misses come together, nine of ten
+ * in one query when a list is passed over, so that the mean of a sample of queries is a coarse measure.
  */
 const depths = [10, 40, 160, 640, 2_560] as const
 const calibration_queries = { items: 128, sums: 128 } as const
 const recall_goal = 0.99
+const lists_margin = 1.25
 
 export type Neighbour = { readonly slot: number; readonly similarity: number }
 
@@ -524,7 +524,7 @@ export const openVectorLists = async (options: {
         let seen = 0
         let enough = 0
         while (enough < lists.length && seen < recall_goal * total) seen += counts[enough++]!
-        probed[at] = Math.max(probed[at]!, enough)
+        probed[at] = Math.max(probed[at]!, Math.ceil(lists_margin * enough) + 1)
       })
     }
     return probed
