@@ -24,6 +24,17 @@ export type Recording = {
   readonly laws: Readonly<Record<string, readonly number[]>>
 }
 
+const too_large = 'its requests are too many to be kept; it runs where a Qdrant is at hand'
+const in_any_order = 'its requests have no fixed order; it runs where a Qdrant is at hand'
+
+/** The laws that only a real server can be held to, with the reason. */
+export const unrecorded: Readonly<Record<string, string>> = {
+  'of concurrent versions of one point the newest wins': in_any_order,
+  'a search beside a write sees each point as it was before it or after': in_any_order,
+  'a call of more than 500 points is written whole': too_large,
+  'recall against an exact scan': too_large,
+}
+
 export type Tape = { readonly url: string; close(): Promise<void> }
 
 const bodyOf = async (request: IncomingMessage): Promise<string> => {
