@@ -6,7 +6,7 @@ import { dot, norm, type Vector } from '../domain/vector.ts'
 import type { Dropped, Emit, Processor } from '../flow/processor.ts'
 import type { Topic } from '../flow/topic.ts'
 import type { Hit, Query, StoredPoint } from '../ports/vector-index.ts'
-import { type RankSettings, rank } from './rank.ts'
+import { type RankSettings, rank, shortlist } from './rank.ts'
 
 export type RecommendSettings = RankSettings & {
   readonly placement: string
@@ -27,6 +27,8 @@ type Reads = {
 /** Whether both ask for the same neighbours, as in a first session they do: one search is enough then. */
 const parallel = (a: Vector, b: Vector): boolean => dot(a, b) > (1 - 1e-6) * norm(a) * norm(b)
 
+/** Items scored exactly for each place of the list: enough to fill it after bought and repeated products are taken out. */
+const shortlist_per_item = 3
 const unavailable = ['OUT_OF_STOCK', 'DISCONTINUED']
 
 export const recommend = (recommendations: Topic<Recommendation>, settings: RecommendSettings): Processor<Profile, Reads> => ({
@@ -74,9 +76,10 @@ export const recommend = (recommendations: Topic<Recommendation>, settings: Reco
     const answers = await reads.search(queries)
     let next = 0
     const found = wanted.map(({ vectors }) => {
-      const hits = answers.slice(next, next + vectors.length).flat()
+      const hits = answers.slice(next, next + vectors.length)
       next += vectors.length
-      return [...new Set(hits.map((hit) => hit.id))]
+      const shares = vectors.length === 1 ? [1] : [1 - settings.session_share, settings.session_share]
+      return shortlist(hits, shares, shortlist_per_item * settings.count)
     })
     const evidence = wanted.map(({ profile }) => [
       ...profile.recent.slice(0, settings.evidence_max).map((interaction) => interaction.item_id),

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import type { Profile } from '../domain/profile.ts'
 import type { Payload, StoredPoint } from '../ports/vector-index.ts'
-import { rank } from './rank.ts'
+import { rank, shortlist } from './rank.ts'
 
 const point = (id: string, vector: readonly number[], payload: Payload = {}): StoredPoint => ({
   id,
@@ -96,4 +96,16 @@ test('an item that was looked at itself says so instead of being similar to itse
 test('equal scores rank by id, so that two runs give one list', () => {
   const ids = rank(profile({}), [point('b', [1, 0]), point('a', [1, 0])], none, settings).items.map((item) => item.item_id)
   expect(ids).toEqual(['a', 'b'])
+})
+
+test('the shortlist holds every item whose score can be among the best', () => {
+  const hit = (id: string, similarity: number) => ({ id, similarity, payload: {} })
+  const answers = [
+    [hit('a', 0.9), hit('b', 0.8), hit('c', 0.5)],
+    [hit('d', 0.7), hit('b', 0.6), hit('e', 0.1)],
+  ]
+  // Bounds: a .45+.05, b .40+.30, c .25+.05, d .25+.35, e .25+.05; equal bounds go by id.
+  expect(shortlist(answers, [0.5, 0.5], 4)).toEqual(['b', 'd', 'a', 'c'])
+  expect(shortlist([answers[0]!], [1], 2)).toEqual(['a', 'b'])
+  expect(shortlist([[], []], [0.5, 0.5], 3)).toEqual([])
 })

@@ -2,7 +2,7 @@
 import type { Profile, RecentInteraction } from '../domain/profile.ts'
 import type { Offer, Reason, RecommendedItem } from '../domain/recommendation.ts'
 import { dot, norm, type Vector } from '../domain/vector.ts'
-import type { Payload, StoredPoint } from '../ports/vector-index.ts'
+import type { Hit, Payload, StoredPoint } from '../ports/vector-index.ts'
 
 export type RankSettings = {
   /** Items in a list. */
@@ -72,6 +72,24 @@ const reasonFor = (
     evidence: [{ event_id: best.interaction.event_id, item_id: best.interaction.item_id }],
     text: best.point.id === point.id ? `You ${deed} this.` : `Similar to “${title}”, which you ${deed}.`,
   }
+}
+
+/**
+ * The ids worth an exact score: of each retrieved item the similarity is known in the searches that found it, and elsewhere it is at
+ * most that search's last one. The `size` items of the greatest possible score, ties by id; their vectors alone need to be read.
+ *
+ * @param answers one list of hits a search, sorted by similarity.   @param shares the weight of each search in the score.
+ */
+export const shortlist = (answers: readonly (readonly Hit[])[], shares: readonly number[], size: number): readonly string[] => {
+  const least = answers.map((hits, i) => shares[i]! * (hits.at(-1)?.similarity ?? 0))
+  const floor = least.reduce((sum, part) => sum + part, 0)
+  const bounds = new Map<string, number>()
+  for (const [i, hits] of answers.entries())
+    for (const { id, similarity } of hits) bounds.set(id, (bounds.get(id) ?? floor) - least[i]! + shares[i]! * similarity)
+  return [...bounds]
+    .sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))
+    .slice(0, size)
+    .map(([id]) => id)
 }
 
 /**
