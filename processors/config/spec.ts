@@ -324,7 +324,7 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       max: 1,
     }),
     count: integer(10, { doc: 'Items in a list.', unit: 'items', min: 1, max: 100 }),
-    candidates: integer(50, {
+    candidates: integer(30, {
       doc: 'Candidates retrieved for each vector; each one costs a look-up of its vector.',
       unit: 'items',
       min: 10,
