@@ -27,7 +27,7 @@ const lingers_ms = [0, 10, 50, 100] as const
 const rate_per_s = 1_000
 const flow_ms = 3_000
 
-const started = process.env['KAFKA_BROKERS'] === undefined ? await startKafka({ jit: 'full', heap_mb: 512 }) : undefined
+const started = process.env['KAFKA_BROKERS'] === undefined ? await startKafka({ heap_mb: 512 }) : undefined
 const brokers = (process.env['KAFKA_BROKERS'] ?? started!.brokers).split(',')
 const load_before = loadavg()[0]!
 const stem = `bench-${randomUUID().slice(0, 8)}`
