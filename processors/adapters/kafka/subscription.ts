@@ -123,7 +123,8 @@ export const openSubscription = async (
       const told = Promise.all(tasks.map(({ input }) => handler.revoked(input))).catch(fail)
       await Promise.race([told, clock.sleep(settings.rebalance_timeout_ms, over.signal)])
       over.abort()
-      await showLag().catch(() => undefined)
+      // Only a display, and the group may not listen now: the next owner's commits show it again.
+      void showLag().catch(() => undefined)
       for (const task of tasks) {
         task.end()
         if (isCurrent(task)) owned.delete(placeName(task.input))
@@ -252,9 +253,13 @@ export const openSubscription = async (
     pause(at)
     const task = owned.get(placeName(at))
     if (task === undefined) return
-    task.checkGap().then(() => {
-      if (isCurrent(task) && !task.queue.isOver()) resume(at)
-    }, fail)
+    task
+      .checkGap()
+      .then(() => clock.sleep(backoff_first_ms, closing.signal))
+      .then(() => {
+        if (isCurrent(task) && !task.queue.isOver()) resume(at)
+      })
+      .catch(fail)
   }
 
   // --- the client ---
@@ -339,7 +344,14 @@ export const openSubscription = async (
         eachBatchAutoResolve: false,
         partitionsConsumedConcurrently: Math.max(1, partitions),
         eachBatch: async (payload) => {
-          if (member === starting && !closing.signal.aborted) await park(payload)
+          if (member !== starting || closing.signal.aborted) return
+          try {
+            await park(payload)
+          } catch (error) {
+            // A heartbeat that says "rejoin" is for kafkajs; anything else would end its consumer without a word.
+            if (kafkaFault(error, 'Parking a batch').kind !== 'defect') throw error
+            fail(error)
+          }
         },
       })
     } catch (error) {
