@@ -19,6 +19,17 @@ export type DatabaseOptions = {
   readonly cache_bytes?: number
 }
 
+/** What a database needs of the machine it runs on. */
+export type Machine = {
+  /** Opens a connection; with `existing` the file has to be there. */
+  connect(path: string, options: { readonly readonly: boolean; readonly existing: boolean }): Handle
+  /** Takes the lock of a file against other processes and returns what releases it. Throws `log.locked`. */
+  lock(path: string): () => void
+  makeFolder(folder: string): void
+  /** Undefined for a missing file. */
+  fileBytes(path: string): number | undefined
+}
+
 export type EmbeddedDatabase = {
   readonly path: string
   readonly access: Access
@@ -156,24 +167,35 @@ const makeFolder = (folder: string): void => {
   }
 }
 
-const fileBytes = (path: string): number => statSync(path, { throwIfNoEntry: false })?.size ?? 0
+/** This process and its disk. */
+export const this_machine: Machine = {
+  connect: (path, { readonly, existing }) => new Database(path, { timeout: busy_ms, readonly, fileMustExist: existing }),
+  lock,
+  makeFolder,
+  fileBytes: (path) => statSync(path, { throwIfNoEntry: false })?.size,
+}
+
+export type OpenDatabase = (folder: string, options?: DatabaseOptions) => EmbeddedDatabase
 
 /**
  * Opens or creates a database file in a folder. After a crash SQLite recovers by itself: frames of the write-ahead log carry
  * checksums, a torn tail ends it, and pages of the file are replaced only by frames that were synced before.
  * Faults: `log.locked` with the owner's process id, `log.corrupt`, `log.unavailable`, `log.full`.
  */
-export const openDatabase = (folder: string, options: DatabaseOptions = {}): EmbeddedDatabase => {
+export const openDatabase: OpenDatabase = (folder, options = {}) => openDatabaseOn(this_machine, folder, options)
+
+/** The same on another machine: a simulated one. */
+export const openDatabaseOn = (machine: Machine, folder: string, options: DatabaseOptions): EmbeddedDatabase => {
   const { file = 'log.db', access = 'own' } = options
   const path = join(folder, file)
   const settings = {
     file_bytes_max: options.file_bytes_max ?? Number.POSITIVE_INFINITY,
     cache_bytes: options.cache_bytes ?? cache_bytes_default,
   }
-  if (access === 'own') makeFolder(folder)
-  else if (statSync(path, { throwIfNoEntry: false }) === undefined)
+  if (access === 'own') machine.makeFolder(folder)
+  else if (machine.fileBytes(path) === undefined)
     throw new Fault('config.invalid', `There is no ${path} to read: nothing has run in this folder yet.`, { path })
-  const unlock = access === 'own' ? lock(path) : () => {}
+  const unlock = access === 'own' ? machine.lock(path) : () => {}
   const opening: Handle[] = []
   const check = (handle: Handle): void => {
     const [found] = sqliteGuard(path, () => handle.pragma('quick_check(1)', { simple: false })) as { quick_check: string }[]
@@ -182,11 +204,11 @@ export const openDatabase = (folder: string, options: DatabaseOptions = {}): Emb
   }
   try {
     return sqliteGuard(path, () => {
-      const handle = new Database(path, { timeout: busy_ms, readonly: access === 'read', fileMustExist: access === 'read' })
+      const handle = machine.connect(path, { readonly: access === 'read', existing: access === 'read' })
       opening.push(handle)
       if (access === 'own') {
         configure(handle, settings)
-        if (fileBytes(path) <= check_bytes_max) check(handle)
+        if ((machine.fileBytes(path) ?? 0) <= check_bytes_max) check(handle)
       }
       let closed = false
       return {

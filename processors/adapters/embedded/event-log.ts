@@ -16,7 +16,8 @@ import { packChanges, packRecords, recordOf } from './frame.ts'
 import { boundedCache, type CachedReader, stateReader } from './state-store.ts'
 import { openTail } from './tail.ts'
 import { createLogSchema, readPartitions, type Written } from './writer.ts'
-import { openWriterClient } from './writer-client.ts'
+import { openWriterClient, type WriterClient } from './writer-client.ts'
+import type { WriterSettings } from './writer-turn.ts'
 
 export type EmbeddedLogOptions = {
   readonly clock: Clock
@@ -28,6 +29,8 @@ export type EmbeddedLogOptions = {
   readonly trim_ms?: number
   /** How long a member that is to give a partition up is waited for. */
   readonly rebalance_ms_max?: number
+  /** Starts the one that writes; a thread of its own unless told. */
+  readonly openWriter?: (settings: WriterSettings) => WriterClient
 }
 
 export type EmbeddedLog = LocalLog & {
@@ -80,7 +83,7 @@ export const openEmbeddedLog = (database: EmbeddedDatabase, options: EmbeddedLog
   }
   refresh()
 
-  const client = access === 'own' ? openWriterClient({ path, ...database.options }) : undefined
+  const client = access === 'own' ? (options.openWriter ?? openWriterClient)({ path, ...database.options }) : undefined
   const tail = openTail(options.tail_bytes ?? tail_bytes_default)
   const cache = boundedCache(options.state_cache_bytes ?? state_cache_bytes_default)
   const stopped = new AbortController()

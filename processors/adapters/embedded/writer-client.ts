@@ -2,7 +2,8 @@
 import { Worker } from 'node:worker_threads'
 import { Fault } from '../../domain/fault.ts'
 import type { Answers, Kind, Request, Requests } from './writer.ts'
-import type { FromWriter, ToWriter, WriterSettings } from './writer-thread.ts'
+import type { FromWriter, ToWriter } from './writer-thread.ts'
+import type { WriterSettings } from './writer-turn.ts'
 
 export type WriterClient = {
   /** Resolves once it is on disk. Blocks of bytes are copied to the thread: a quarter megabyte takes some 50 us. */
