@@ -1,7 +1,7 @@
 /** Compiles expressions to closures, once per map; nothing is interpreted per record and no code is generated from text. */
 import type { Comparison, Expression, Step } from './expression.ts'
 import { problemAt } from './expression.ts'
-import { type Argument, functions, type Instant, type MakeContext } from './functions.ts'
+import { type Argument, functions, instant, type MakeContext } from './functions.ts'
 import {
   type Env,
   type Eval,
@@ -145,7 +145,7 @@ const compilePath = (path: Extract<Expression, { kind: 'path' }>, context: Evalu
     }
     case 'log': {
       const name = oneOf(log_fields, 'log')
-      if (name === 'time') return (env) => ({ epoch_ms: env.log.time }) satisfies Instant
+      if (name === 'time') return (env) => instant(env.log.time)
       return (env) => env.log[name as 'topic' | 'partition' | 'offset' | 'key']
     }
     case 'change': {

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { Fault } from '../domain/fault.ts'
 import { compileExpression } from './evaluate.ts'
 import { parseExpression } from './expression.ts'
+import { instant } from './functions.ts'
 import { default_settings, shopOf } from './settings.ts'
 import type { Env } from './values.ts'
 
@@ -74,7 +75,7 @@ describe('values', () => {
     ['shop.currency', 'EUR'],
     ["header['x-topic']", 'update'],
     ['log.key', 'the key'],
-    ['log.time', { epoch_ms: Date.UTC(2026, 10, 1) }],
+    ['log.time', instant(Date.UTC(2026, 10, 1))],
     ["n == '7'", true],
     ['big == 9007199254740993', false],
     ["big == '9007199254740993'", true],
@@ -118,9 +119,9 @@ describe('values', () => {
     ["'1:2:x:y;bad;3:4:x:z' | taobao_props", { x: 'y, z' }],
     ['hash(a, n)', 'keyed A|7'],
     ['hash(none, missing)', undefined],
-    ["time(1793491200, 's')", { epoch_ms: 1_793_491_200_000 }],
-    ["'2026-11-01 08:00:00' | time(shop.time_zone)", { epoch_ms: 1_793_491_200_000 }],
-    ["clock_fix('2026-11-01T00:00:00Z', '2026-11-01T00:00:02Z', '2026-11-01T01:00:02Z')", { epoch_ms: 1_793_494_800_000 }],
+    ["time(1793491200, 's')", instant(1_793_491_200_000)],
+    ["'2026-11-01 08:00:00' | time(shop.time_zone)", instant(1_793_491_200_000)],
+    ["clock_fix('2026-11-01T00:00:00Z', '2026-11-01T00:00:02Z', '2026-11-01T01:00:02Z')", instant(1_793_494_800_000)],
     ['html | html', 'a & b'],
     ["'ab👍' | short(3)", 'ab'],
     ['((((a))))', 'A'],

@@ -20,17 +20,23 @@ import {
   type Value,
 } from './values.ts'
 
-/** A measure with its unit, to be converted by the field that takes it. */
-export type Measure = { readonly measure: number; readonly unit: string }
-/** An instant, so that no bare number is ever taken for a time. */
-export type Instant = { readonly epoch_ms: number }
-/** An amount that is in minor units already. */
-export type MinorUnits = { readonly minor_units: number }
+/** On what a function made: no payload can hold a symbol, whatever it calls its fields. */
+const made: unique symbol = Symbol('made by a function')
 
-const has = (value: Value, field: string): boolean => typeof value === 'object' && value !== null && field in value
-export const isMeasure = (value: Value): value is Measure => has(value, 'measure')
-export const isInstant = (value: Value): value is Instant => has(value, 'epoch_ms')
-export const isMinorUnits = (value: Value): value is MinorUnits => has(value, 'minor_units')
+/** A measure with its unit, to be converted by the field that takes it. */
+export type Measure = { readonly [made]: 'measure'; readonly measure: number; readonly unit: string }
+/** An instant, so that no bare number is ever taken for a time. */
+export type Instant = { readonly [made]: 'instant'; readonly epoch_ms: number }
+/** An amount that is in minor units already. */
+export type MinorUnits = { readonly [made]: 'minor'; readonly minor_units: number }
+
+export const instant = (epoch_ms: number): Instant => ({ [made]: 'instant', epoch_ms })
+
+const madeAs = (value: Value): string | undefined =>
+  typeof value === 'object' && value !== null ? (value as Partial<Instant | Measure | MinorUnits>)[made] : undefined
+export const isMeasure = (value: Value): value is Measure => madeAs(value) === 'measure'
+export const isInstant = (value: Value): value is Instant => madeAs(value) === 'instant'
+export const isMinorUnits = (value: Value): value is MinorUnits => madeAs(value) === 'minor'
 
 export type Table = { readonly name: string; readonly entries: ReadonlyMap<string, Value>; readonly fallback: Value }
 
@@ -107,15 +113,15 @@ const readTime = (value: Value, how: string): Instant | undefined => {
   if (isInstant(one)) return one
   if (units_of_time.has(how)) {
     const unit = how as TimeUnit
-    if (typeof one === 'bigint') return { epoch_ms: timeOfNumber(one, unit) }
+    if (typeof one === 'bigint') return instant(timeOfNumber(one, unit))
     const number = numberOf(one)
-    return number === undefined ? undefined : { epoch_ms: timeOfNumber(number, unit) }
+    return number === undefined ? undefined : instant(timeOfNumber(number, unit))
   }
   if (typeof one !== 'string')
     throw refuse('time.invalid', "a bare number is no local time; name its unit: time('s'), time('ms')")
   const time = parseTime(one.trim(), how)
   if (time === undefined) throw refuse('time.invalid', 'the text is no time that exists in its zone')
-  return { epoch_ms: time }
+  return instant(time)
 }
 
 const cln = (text: string): string => text.replaceAll('#cln#', ':').replaceAll('#scln#', ';')
@@ -497,7 +503,7 @@ export const functions: Readonly<Record<string, MapFunction>> = {
       ([x]) =>
       (env) => {
         const number = numberOf(x!.eval(env))
-        return number === undefined ? undefined : ({ minor_units: number } satisfies MinorUnits)
+        return number === undefined ? undefined : ({ [made]: 'minor', minor_units: number } satisfies MinorUnits)
       },
   },
   amount: {
@@ -533,7 +539,9 @@ export const functions: Readonly<Record<string, MapFunction>> = {
       return (env) => {
         const measure = numberOf(x!.eval(env))
         const name = textOf(unit!.eval(env))
-        return measure === undefined || name === undefined ? undefined : ({ measure, unit: name } satisfies Measure)
+        return measure === undefined || name === undefined
+          ? undefined
+          : ({ [made]: 'measure', measure, unit: name } satisfies Measure)
       }
     },
   },
@@ -567,7 +575,7 @@ export const functions: Readonly<Record<string, MapFunction>> = {
         if (at === undefined || left === undefined || came === undefined) return undefined
         const fixed = came - (left - at)
         if (Math.abs(fixed - at) >= 1_000) rewrote(env, env.field, String(at), String(fixed), 'clock_skew')
-        return { epoch_ms: fixed } satisfies Instant
+        return instant(fixed)
       },
   },
   gid: {

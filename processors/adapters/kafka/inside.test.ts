@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
 import { systemClock } from '../system/clock.ts'
 import { type FetchedMessage, type FetchedPartition, hideAborted, openInside, rememberCoordinator } from './inside.ts'
@@ -125,4 +125,37 @@ test('a coordinator is asked for once in a while, and when its connection is gon
   await find()
   expect(asked).toBe(4)
   inside.cutAll()
+})
+
+describe('headers of fetched records', () => {
+  const require_inside = (path: string) => require(`kafkajs/src/protocol/${path}`) as never
+  const encode = require_inside('recordBatch/record/v0') as (record: object) => { readonly buffer: Buffer }
+  const decode = require_inside('recordBatch/record/v0/decoder') as (decoder: object, context: object) => FetchedMessage
+  const Decoder = require_inside('decoder') as new (bytes: Buffer) => { readVarInt(): number }
+  const fetched = (headers: object): FetchedMessage['headers'] => {
+    const decoder = new Decoder(encode({ key: null, value: null, headers }).buffer)
+    decoder.readVarInt()
+    return decode(decoder, { firstOffset: '0', firstTimestamp: '0', magicByte: 2 }).headers
+  }
+
+  test('names that objects inherit are names like others', () => {
+    const sent = Object.assign(Object.create(null) as object, {
+      constructor: Buffer.from('a'),
+      toString: Buffer.from('b'),
+      ['__proto__']: Buffer.from('c'),
+      twice: [Buffer.from('d'), Buffer.from('e')],
+    })
+    const headers = fetched(sent)
+    expect(Object.entries(headers).map(([name, value]) => [name, String(value)])).toEqual([
+      ['constructor', 'a'],
+      ['toString', 'b'],
+      ['__proto__', 'c'],
+      ['twice', 'd,e'],
+    ])
+  })
+
+  test('a record of headers alone is read in time linear in their number', () => {
+    const sent = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`h${i}`, Buffer.from('x')]))
+    expect(Object.keys(fetched(sent))).toHaveLength(100_000)
+  })
 })

@@ -1,5 +1,5 @@
 /**
- * What this adapter needs from inside kafkajs: reading a partition without a consumer group, and four repairs. kafkajs is frozen and
+ * What this adapter needs from inside kafkajs: reading a partition without a consumer group, and five repairs. kafkajs is frozen and
  * pinned at 2.2.4, so its inner modules may be relied on; the contract suite on a real broker notices if that ever changes.
  */
 import { createRequire } from 'node:module'
@@ -142,6 +142,27 @@ for (const [code, type, retriable] of [
 ] as const)
   if (!errorCodes.some((known) => known.code === code))
     errorCodes.push({ type, code, retriable, message: type.toLowerCase().replaceAll('_', ' ') })
+
+type Fetched = { readonly key: string; readonly value: Buffer | null }
+type HeaderDecoder = { readVarInt(): number; readVarIntArray(read: (decoder: HeaderDecoder) => Fetched): unknown }
+const Decoder = require('kafkajs/src/protocol/decoder') as { prototype: HeaderDecoder }
+
+/**
+ * Repair 5: headers are gathered by name in one pass, into an object that inherits nothing. As shipped, the object is copied for each
+ * header (a record of 1 MiB may have 170,000), and a header called `constructor` or `toString` meets the function of that name, which
+ * then stands among its values. Headers are all that kafkajs reads by this method, and the first thing it does is to reduce them.
+ */
+Decoder.prototype.readVarIntArray = function (this: HeaderDecoder, read) {
+  const headers = Object.create(null) as Record<string, Buffer | null | (Buffer | null)[]>
+  for (let left = this.readVarInt(); left > 0; left--) {
+    const { key, value } = read(this)
+    const known = headers[key]
+    if (known === undefined) headers[key] = value
+    else if (Array.isArray(known)) known.push(value)
+    else headers[key] = [known, value]
+  }
+  return { reduce: () => headers }
+}
 
 kafkajs.CompressionCodecs[CompressionTypes.GZIP] = () => cappedGzip
 kafkajs.CompressionCodecs[CompressionTypes.ZSTD] = () => zstd

@@ -19,6 +19,8 @@ export class StrictTap {
   depth = 0
   /** Entries of arrays and maps so far. */
   entries = 0
+  /** Fields of records so far, as far as containers and unions announced them. */
+  values = 0
   readonly limits: DecodeLimits
 
   constructor(limits: DecodeLimits) {
@@ -31,12 +33,20 @@ export class StrictTap {
     this.end = buf.length
     this.depth = 0
     this.entries = 0
+    this.values = 0
     return this
   }
 
   enter(): void {
     if (++this.depth > this.limits.depth_max)
       throw new Fault('limits.depth', `The value nests deeper than ${this.limits.depth_max} levels.`, { byte: this.pos })
+  }
+
+  /** Announces fields of records that are about to be read, before memory is spent on them. */
+  spend(values: number): void {
+    this.values += values
+    if (this.values > this.limits.values_max)
+      throw new Fault('limits.items', `The value has more than ${this.limits.values_max} fields in all.`, { byte: this.pos })
   }
 
   /** Lengths, counts, union and enum indexes. Nearly all are one byte long. */

@@ -55,11 +55,31 @@ const blockCount = (tap: StrictTap, so_far: number, count_max: number): number =
   return count
 }
 
+const weights = new WeakMap<object, number>()
+/** How many fields a datum of the type has, those of records directly inside included: what it costs whatever its bytes. */
+const weightOf = (type: Readable): number => {
+  const { typeName, fields } = type as unknown as {
+    readonly typeName: string
+    readonly fields: readonly { readonly type: Type }[]
+  }
+  if (typeName !== 'record' && typeName !== 'error') return 0
+  let weight = weights.get(type)
+  if (weight === undefined) {
+    // Lint refuses a record directly inside itself; the zero ends the walk all the same.
+    weights.set(type, 0)
+    weight = fields.reduce((sum, field) => sum + 1 + weightOf(inner(field.type)), 0)
+    weights.set(type, weight)
+  }
+  return weight
+}
+
 function readArray(this: ArrayReadable, tap: StrictTap): unknown[] {
   const items = this.itemsType
+  const weight = weightOf(items)
   const values: unknown[] = []
   tap.enter()
   for (let count = blockCount(tap, 0, tap.limits.items_max); count > 0; ) {
+    tap.spend(count * weight)
     for (; count > 0; count--) values.push(items._read(tap))
     count = blockCount(tap, values.length, tap.limits.items_max)
   }
@@ -79,10 +99,12 @@ function skipArray(this: ArrayReadable, tap: StrictTap): void {
 const readMap = (refuse_unsafe: boolean) =>
   function read(this: MapReadable, tap: StrictTap): Record<string, unknown> {
     const values = this.valuesType
+    const weight = weightOf(values)
     const map = Object.create(null) as Record<string, unknown>
     let read = 0
     tap.enter()
     for (let count = blockCount(tap, 0, tap.limits.keys_max); count > 0; ) {
+      tap.spend(count * weight)
       for (; count > 0; count--, read++) {
         const start = tap.pos
         const key = tap.readString()
@@ -131,6 +153,7 @@ const unionReader = (types: readonly Type[]) => {
       throw new Fault('decode.invalid', `Union index ${index} is not one of ${branches.length} branches.`, { byte: tap.pos })
     if (!nests[index]) return branch._read(tap)
     tap.enter()
+    tap.spend(weightOf(branch))
     const value = branch._read(tap)
     tap.depth--
     return value

@@ -1,10 +1,12 @@
-import { expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { decodeJson } from './json.ts'
 import { jsonValidator } from './json-schema.ts'
 import { decode_limits } from './limits.ts'
 
 const check = (schema: unknown, value: unknown): string => {
-  const fault = jsonValidator(JSON.stringify(schema))(decodeJson(Buffer.from(JSON.stringify(value)), 0, decode_limits).rounded)
+  const bytes = Buffer.from(JSON.stringify(value))
+  const { rounded, entries } = decodeJson(bytes, 0, decode_limits)
+  const fault = jsonValidator(JSON.stringify(schema))(rounded, { entries, bytes: bytes.length })
   return fault === undefined ? 'ok' : `${fault.code} ${String(fault.detail['schema_path'] ?? '')}`
 }
 
@@ -71,5 +73,34 @@ test('a recursive schema follows the value as deep as it may be', () => {
 test('two schemas of one id do not meet', () => {
   const first = jsonValidator('{"$id":"http://x/s","type":"string"}')
   const second = jsonValidator('{"$id":"http://x/s","type":"number"}')
-  expect([first('a'), second(1)]).toEqual([undefined, undefined])
+  const small = { entries: 0, bytes: 3 }
+  expect([first('a', small), second(1, small)]).toEqual([undefined, undefined])
+})
+
+test('each pattern of a schema is its own', () => {
+  const schema = { properties: { a: { pattern: '^a$' }, b: { pattern: '^b$' } }, patternProperties: { '^x': { pattern: '^c$' } } }
+  expect(check(schema, { a: 'a', b: 'b', x: 'c' })).toBe('ok')
+  expect(check(schema, { a: 'a', b: 'a' })).toBe('schema.validation #/properties/b/pattern')
+  expect(check(schema, { x: 'a' })).toBe('schema.validation #/patternProperties/%5Ex/pattern')
+})
+
+describe('no value keeps a schema busy for seconds', () => {
+  const refs = (count: number) => Array.from({ length: count }, () => ({ $ref: '#/definitions/one' }))
+  const each = (one: unknown, count: number) => ({ definitions: { one }, type: 'array', items: { allOf: refs(count) } })
+  const wide = Array.from({ length: 2_000 }, (_, i) => `${'s'.repeat(60)}${i}`)
+  const long = Array.from({ length: 15 }, () => 'é'.repeat(32_000))
+  test.each<[string, unknown, unknown]>([
+    [
+      'an enum of 2,000, a hundred times, for 9,000 items',
+      each({ not: { enum: wide } }, 100),
+      Array.from({ length: 9_000 }, () => 's'.repeat(61)),
+    ],
+    ['a length counted 1,000 times', each({ minLength: 1 }, 1_000), long],
+    ['a format tried 1,000 times', each({ format: 'email' }, 1_000), long],
+    ['a large pattern tried 500 times', each({ pattern: '[\\p{L}\\p{N}]{300}' }, 500), long],
+    ['a list compared 1,000 times', each({ not: { const: Array.from({ length: 9_000 }, () => 1) } }, 1_000), long],
+  ])('%s', (_, schema, value) => {
+    const outcome = check(schema, value)
+    expect(outcome).toMatch('limits.items')
+  })
 })

@@ -5,7 +5,8 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import draft06 from 'ajv/dist/refs/json-schema-draft-06.json' with { type: 'json' }
 import { Fault } from '../../domain/fault.ts'
 import type { SourceValue } from '../../ports/schema-registry.ts'
-import { draftOf } from './lint-json.ts'
+import { schema_limits, type ValidationLimits, validation_limits } from './limits.ts'
+import { draftOf, validationCost } from './lint-json.ts'
 import { compilePattern } from './pattern.ts'
 
 const isDate = (text: string): boolean => {
@@ -31,8 +32,25 @@ const formats: Readonly<Record<string, (text: string) => boolean>> = {
   uri: (text) => /^[a-z][a-z0-9+.-]*:[^\s]+$/i.test(text),
 }
 
-// The engine's name in generated code; validators are run in place, never written out.
-const regExp = Object.assign((pattern: string) => compilePattern(pattern), { code: 'linearRegExp' })
+/** What a call of a pattern costs beside its steps, in characters. */
+const call_characters = 16
+
+const optionsWith = (spend: (steps: number) => void): Options => {
+  const engine = (pattern: string) => {
+    const compiled = compilePattern(pattern)
+    return {
+      test: (text: string): boolean => {
+        spend((text.length + call_characters) * compiled.instructions)
+        return compiled.test(text)
+      },
+      // ajv tells patterns apart by their text, as it would regular expressions.
+      toString: () => pattern,
+    }
+  }
+  // The engine's name in generated code; validators are run in place, never written out.
+  const regExp = Object.assign(engine, { code: 'linearRegExp' })
+  return { ...options, code: { regExp: regExp as unknown as NonNullable<NonNullable<Options['code']>['regExp']> } }
+}
 
 const options: Options = {
   strict: false,
@@ -42,23 +60,42 @@ const options: Options = {
   messages: false,
   inlineRefs: false,
   formats,
-  code: { regExp: regExp as unknown as NonNullable<NonNullable<Options['code']>['regExp']> },
 }
 
-/** The fault of a value that does not satisfy its schema, or undefined. Names places in the schema, never keys or values of the payload. */
-export type JsonValidator = (value: SourceValue) => Fault | undefined
+/** How much there is to validate: keys and items of all objects and arrays, and bytes of the text. */
+export type JsonSize = { readonly entries: number; readonly bytes: number }
 
-/** Compiles a linted schema. Throws ajv's error where the schema itself is not one. */
-export const jsonValidator = (text: string): JsonValidator => {
+/**
+ * The fault of a value that does not satisfy its schema, or whose validation would take too long; else undefined. Names places in the
+ * schema, never keys or values of the payload.
+ */
+export type JsonValidator = (value: SourceValue, size: JsonSize) => Fault | undefined
+
+/**
+ * Compiles a linted schema. Generated code cannot be interrupted, so what it would do at most is known before it runs: its comparisons
+ * from schema and size, the steps of its patterns as they are taken. Throws ajv's error where the schema itself is not one.
+ */
+export const jsonValidator = (text: string, limits: ValidationLimits = validation_limits): JsonValidator => {
   const schema = JSON.parse(text) as Record<string, unknown> | boolean
   const draft = draftOf(schema)
+  const cost = validationCost(schema, schema_limits)
+  let steps = 0
+  const options = optionsWith((more) => {
+    steps += more
+    if (steps > limits.pattern_steps_max)
+      throw new Fault('limits.items', 'The patterns of the schema would take too long on a value of this size.')
+  })
   const ajv = draft === '2020-12' ? new Ajv2020(options) : draft === '2019-09' ? new Ajv2019(options) : new Ajv(options)
   if (draft === '06') ajv.addMetaSchema(draft06)
   const validate = ajv.compile(schema)
-  return (value) => {
+  return (value, { entries, bytes }) => {
+    if (cost.per_value * (entries + 1) + cost.per_character * bytes > limits.comparisons_max)
+      return new Fault('limits.items', `A value of ${entries} keys and items would take too long to hold against its schema.`)
+    steps = 0
     try {
       if (validate(value)) return undefined
     } catch (error) {
+      if (error instanceof Fault) return error
       if (error instanceof RangeError) return new Fault('limits.depth', 'The value nests too deep for its schema.', {}, error)
       throw error
     }

@@ -101,7 +101,15 @@ test('the value that validators see has rounded numbers in place of bigint', () 
 })
 
 test('limits hold at their edge', () => {
-  const limits = { record_bytes_max: 60, depth_max: 2, keys_max: 2, items_max: 3, entries_max: 5, string_chars_max: 4 }
+  const limits = {
+    record_bytes_max: 60,
+    depth_max: 2,
+    keys_max: 2,
+    items_max: 3,
+    entries_max: 5,
+    values_max: 5,
+    string_chars_max: 4,
+  }
   const at = (text: string): unknown => {
     try {
       return decodeJson(Buffer.from(text), 0, limits).value

@@ -150,7 +150,12 @@ const parse = (text: string, exact: boolean): unknown => {
 }
 
 /** A decoded JSON value. `rounded` is the same value with every integer as a number, for validators that know no bigint. */
-export type DecodedJson = { readonly value: SourceValue; readonly rounded: SourceValue }
+export type DecodedJson = {
+  readonly value: SourceValue
+  readonly rounded: SourceValue
+  /** Keys and items of all objects and arrays. */
+  readonly entries: number
+}
 
 /**
  * Decodes the JSON text in `bytes` from `start` on. Integers are numbers up to 2^53 and bigint beyond; -0 is 0;
@@ -177,5 +182,8 @@ export const decodeJson = (bytes: Buffer, start: number, limits: DecodeLimits): 
   const rounded = clean(parse(text, false), walk)
   if (walk.keys !== seen.keys)
     throw new Fault('json.dup_key', `${seen.keys - walk.keys} keys are written more than once in their object.`)
-  return walk.inexact ? { value: clean(parse(text, true), { ...walk, entries: 0 }), rounded } : { value: rounded, rounded }
+  const { entries } = walk
+  return walk.inexact
+    ? { value: clean(parse(text, true), { ...walk, entries: 0 }), rounded, entries }
+    : { value: rounded, rounded, entries }
 }

@@ -12,6 +12,8 @@ export type DecodeLimits = {
   readonly items_max: number
   /** Keys and items of all objects, maps and arrays together: what a record of many small parts costs beyond its bytes. */
   readonly entries_max: number
+  /** Fields of all records and messages inside others, absent ones included: two bytes may stand for a record of 2,000 nulls. */
+  readonly values_max: number
   /** UTF-16 code units of one string. */
   readonly string_chars_max: number
 }
@@ -22,6 +24,7 @@ export const decode_limits: DecodeLimits = {
   keys_max: 1_000,
   items_max: 10_000,
   entries_max: 100_000,
+  values_max: 1_000_000,
   string_chars_max: 64 * 1024,
 }
 
@@ -55,6 +58,16 @@ export const schema_limits: SchemaLimits = {
   pattern_chars_max: 512,
   cost_max: 10_000,
 }
+
+/** Bounds of the work of holding one JSON value against its schema. */
+export type ValidationLimits = {
+  /** Comparisons: values times what each may be held against, and characters times what counts them. About 10 ns each. */
+  readonly comparisons_max: number
+  /** Steps of regular expressions: characters times instructions. About 3 ns each at worst. */
+  readonly pattern_steps_max: number
+}
+
+export const validation_limits: ValidationLimits = { comparisons_max: 200_000_000, pattern_steps_max: 500_000_000 }
 
 /** Names that would reach an object's prototype if they ever became property names of an ordinary object. */
 export const isUnsafeName = (name: string): boolean => name === '__proto__' || name === 'constructor' || name === 'prototype'

@@ -27,6 +27,7 @@ export const parseSchemaJson = (text: string, path: string, limits: SchemaLimits
       keys_max: limits.nodes_max,
       items_max: limits.nodes_max,
       entries_max: limits.bytes_max,
+      values_max: limits.bytes_max,
       string_chars_max: limits.bytes_max,
     }).rounded
   } catch (error) {

@@ -43,14 +43,48 @@ export const lintJsonSchema = (text: string, referenced: readonly string[], limi
   else if (draftOf(root) === undefined)
     found.stop('#/$schema', 'unsupported', 'Drafts 06, 07, 2019-09 and 2020-12 of JSON Schema are supported.')
   if (found.stopped) return found.list
-  const edges = collect(root, limits, found)
+  const { edges } = collect(root, limits, found)
   if (!found.stopped) weighAll(edges, limits, found)
   return found.list
 }
 
+/** What it takes to hold one value against a schema: comparisons whatever the value, and comparisons for each of its characters. */
+export type ValidationCost = { readonly per_value: number; readonly per_character: number }
+
+/** What a linted schema's validation costs at most for one value anywhere in a record. */
+export const validationCost = (root: unknown, limits: SchemaLimits): ValidationCost => {
+  const { edges, own } = collect(root, limits, findings())
+  const component = components(edges)
+  return {
+    per_value: costOf(edges, component, (at) => own.get(at)!.per_value),
+    per_character: costOf(edges, component, (at) => own.get(at)!.per_character),
+  }
+}
+
+const lengthOf = (value: unknown): number => (Array.isArray(value) ? value.length : 0)
+const isStructured = (value: unknown): boolean => typeof value === 'object' && value !== null
+const counts_characters = ['minLength', 'maxLength', 'format', 'uniqueItems']
+
+/** The keywords of one subschema, without those it applies. An object or array is compared for as long as it is equal. */
+const ownCost = (node: Node): ValidationCost => {
+  const members = Array.isArray(node['enum']) ? node['enum'] : []
+  const needed = [node['dependencies'], node['dependentRequired']]
+    .flatMap((lists) => (isStructured(lists) ? Object.values(lists as Node) : []))
+    .reduce((sum: number, list) => sum + lengthOf(list), 0)
+  return {
+    per_value: 1 + members.length + lengthOf(node['required']) + needed,
+    per_character:
+      counts_characters.filter((keyword) => node[keyword] !== undefined).length +
+      [...members, node['const']].filter(isStructured).length,
+  }
+}
+
+type Collected = { readonly edges: ReadonlyMap<string, Edge[]>; readonly own: ReadonlyMap<string, ValidationCost> }
+
 /** Visits every subschema, checks what it says, and returns by pointer which others it applies. */
-const collect = (root: unknown, limits: SchemaLimits, found: Findings): Map<string, Edge[]> => {
+const collect = (root: unknown, limits: SchemaLimits, found: Findings): Collected => {
   const edges = new Map<string, Edge[]>()
+  const own = new Map<string, ValidationCost>()
   const refs: { readonly from: string; readonly to: string }[] = []
   const anchors = new Map<string, string>()
   let nodes = 0
@@ -62,10 +96,12 @@ const collect = (root: unknown, limits: SchemaLimits, found: Findings): Map<stri
     if (depth > limits.depth_max) return found.stop(path, 'depth', `The schema nests deeper than ${limits.depth_max} subschemas.`)
     const out: Edge[] = []
     edges.set(path, out)
+    own.set(path, { per_value: 1, per_character: 0 })
     if (typeof schema === 'boolean') return
     if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
       return found.add(path, 'syntax', 'A subschema is an object or a boolean.')
     const node = schema as Node
+    own.set(path, ownCost(node))
     const apply = (child: unknown, at: string, inside: boolean, group: string): undefined => {
       out.push({ to: at, inside, group })
       visit(child, at, depth + 1)
@@ -194,7 +230,7 @@ const collect = (root: unknown, limits: SchemaLimits, found: Findings): Map<stri
     if (target === undefined || !edges.has(target)) found.add(`${from}/$ref`, 'references', `${short(to)} is not a subschema.`)
     else edges.get(from)!.push({ to: target, inside: false, group: '' })
   }
-  return edges
+  return { edges, own }
 }
 
 const decodePointer = (ref: string): string | undefined => {
@@ -237,20 +273,31 @@ const weighAll = (edges: ReadonlyMap<string, readonly Edge[]>, limits: SchemaLim
   for (const [from, out] of same)
     if ((sizes.get(circles.get(from)!) ?? 0) > 1 || out.some((edge) => edge.to === from))
       return found.add(from, 'recursion', 'The schema applies itself to the same value without end.')
-  // Components are numbered so that every edge leads to an equal or smaller number: one pass upwards sums them up.
+  if (costOf(edges, component, () => 1) > limits.cost_max)
+    found.add('#', 'cost', `One value would be checked against more than ${limits.cost_max} subschemas.`)
+}
+
+/**
+ * The cost of the root and all it leads to, once for every way there. Components are numbered so that every edge leads to an equal or
+ * smaller number: one pass upwards sums them up.
+ */
+const costOf = (
+  edges: ReadonlyMap<string, readonly Edge[]>,
+  component: ReadonlyMap<string, number>,
+  own: (at: string) => number,
+): number => {
   const members = new Map<number, string[]>()
   for (const [at, number] of component) members.set(number, [...(members.get(number) ?? []), at])
   const costs: number[] = []
   for (let number = 0; number < members.size; number++) {
     let sum = 0
     for (const at of members.get(number)!) {
-      sum++
+      sum += own(at)
       for (const edge of edges.get(at)!) if (component.get(edge.to) !== number) sum += costs[component.get(edge.to)!]!
     }
     costs[number] = Math.min(sum, Number.MAX_SAFE_INTEGER)
   }
-  if (costs[component.get('#')!]! > limits.cost_max)
-    found.add('#', 'cost', `One value would be checked against more than ${limits.cost_max} subschemas.`)
+  return costs[component.get('#')!]!
 }
 
 /** Strongly connected components (Tarjan), by number, without recursion of our own stack. */

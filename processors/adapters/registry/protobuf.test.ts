@@ -190,3 +190,32 @@ test('any bytes are a value or a malformed fault', () => {
     { numRuns: 1_000 },
   )
 })
+
+describe('a message costs its fields, though none of them is there', () => {
+  const wide = (name: string, kind: string): string =>
+    `message ${name} { ${Array.from({ length: 400 }, (_, i) => `${kind} f${i} = ${i + 1};`).join(' ')} }`
+  test.each(['repeated int32', 'map<string, int32>', 'int32'])('lists of messages of 400 fields: %s', (kind) => {
+    const decode = decoder(`message M { repeated N n = 1; } ${wide('N', kind)}`)
+    const messages = (count: number): Buffer => Buffer.concat(Array.from({ length: count }, () => protoBytes(1, '')))
+    expect(decode(messages(2_400))).not.toBeInstanceOf(Fault)
+    expect(decode(messages(2_600))).toMatchObject({ code: 'limits.items' })
+  })
+
+  test('two members of a oneof that replace each other', () => {
+    const decode = decoder(`message M { oneof one { N a = 1; O b = 2; } } ${wide('N', 'int32')} ${wide('O', 'int32')}`)
+    const turns = Array.from({ length: 1_500 }, () => Buffer.concat([protoBytes(1, ''), protoBytes(2, '')]))
+    expect(decode(Buffer.concat(turns))).toMatchObject({ code: 'limits.items' })
+  })
+
+  test('absent lists and maps of two messages are not one', () => {
+    const decode = decoder('message M { repeated N n = 1; } message N { repeated int32 r = 1; map<string, int32> m = 2; }')
+    const full = protoBytes(1, Buffer.concat([protoVarint(1, 7), protoBytes(2, protoBytes(1, 'k'))]))
+    expect(decode(Buffer.concat([protoBytes(1, ''), full, protoBytes(1, '')]))).toEqual({
+      n: [
+        { r: [], m: {} },
+        { r: [7], m: { k: 0 } },
+        { r: [], m: {} },
+      ],
+    })
+  })
+})

@@ -224,6 +224,10 @@ const planner = () => {
 
 const truncated = (): Fault => new Fault('decode.truncated', 'The value ends before its schema says it does.')
 
+/** What absent lists and maps share, so that absence costs nothing. */
+const no_items: readonly SourceValue[] = Object.freeze([])
+const no_entries: Fields = Object.freeze(Object.create(null) as Fields)
+
 const safe_max = BigInt(Number.MAX_SAFE_INTEGER)
 
 /** Reads the wire format with a bound at every step. */
@@ -366,6 +370,7 @@ class WireReader {
   message(plan: MessagePlan, end: number, depth: number, merged?: unknown): SourceValue {
     if (depth > this.limits.depth_max)
       throw new Fault('limits.depth', `The value nests deeper than ${this.limits.depth_max} levels.`, { byte: this.pos })
+    this.countValues(plan)
     const fields = (merged ?? this.fresh(plan)) as Fields
     let seen: Set<string> | undefined
     while (this.pos < end) {
@@ -393,14 +398,18 @@ class WireReader {
   fresh(plan: MessagePlan): Fields {
     const fields = plan.create()
     for (const field of plan.fields)
-      fields[field.name] = field.kind === 'repeated' ? [] : field.kind === 'map' ? Object.create(null) : field.absent
+      fields[field.name] = field.kind === 'repeated' ? no_items : field.kind === 'map' ? no_entries : field.absent
     return fields
   }
 
   field(field: FieldPlan, fields: Fields, wire: number, end: number, depth: number): void {
     const { value } = field
     if (field.kind === 'repeated') {
-      const items = fields[field.name] as SourceValue[]
+      let items = fields[field.name] as SourceValue[]
+      if (items === no_items) {
+        items = []
+        fields[field.name] = items
+      }
       if (wire === value.wire) {
         items.push(this.value(value, end, depth))
         this.countEntry(items.length, this.limits.items_max)
@@ -416,6 +425,7 @@ class WireReader {
     }
     if (field.kind === 'map') {
       if (wire !== delimited) throw this.wrongWire(field, wire)
+      if (fields[field.name] === no_entries) fields[field.name] = Object.create(null)
       this.entry(field, fields[field.name] as Fields, this.length(end), depth + 1)
       return
     }
@@ -457,8 +467,19 @@ class WireReader {
   entries = 0
 
   empty(plan: MessagePlan): SourceValue {
+    this.countValues(plan)
     const fields = this.fresh(plan)
     return plan.finish === undefined ? (fields as SourceValue) : plan.finish(fields)
+  }
+
+  /** Fields of all messages of this record so far. */
+  values = 0
+
+  /** A message costs its fields whether they are there or not, also where it is merged into one before. */
+  countValues(plan: MessagePlan): void {
+    this.values += plan.fields.length
+    if (this.values > this.limits.values_max)
+      throw new Fault('limits.items', `The value has more than ${this.limits.values_max} fields in all.`, { byte: this.pos })
   }
 
   /** One more entry, the `count`th of its field. */
@@ -553,6 +574,7 @@ export const protobufDecoder = (text: string, limits: DecodeLimits): ProtobufDec
     reader.buf = value as WireReader['buf']
     reader.pos = offset
     reader.entries = 0
+    reader.values = 0
     if (reader.sizes.size > 0) reader.sizes.clear()
     try {
       return reader.message(message, value.length, 1)

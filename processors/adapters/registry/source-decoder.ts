@@ -31,7 +31,7 @@ const builders = (limits: DecodeLimits): Record<SchemaFormat, (text: string, ref
     return (value) => {
       try {
         const decoded = decodeJson(value, header_bytes, limits)
-        return validate(decoded.rounded) ?? decoded.value
+        return validate(decoded.rounded, { entries: decoded.entries, bytes: value.length }) ?? decoded.value
       } catch (error) {
         if (error instanceof Fault) return error
         throw error
