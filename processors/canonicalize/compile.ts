@@ -45,7 +45,19 @@ import { type MapDropReason, map_drop_reasons } from './reasons.ts'
 import type { Rule } from './rules.ts'
 import { checkShopValues, shop_setting_names } from './settings.ts'
 import { type Shape, shapeOf, type UnknownPath, unknownPaths } from './shape.ts'
-import { type Env, type Eval, isTrue, listOf, numberOf, refuse, textOf, unset, type Value } from './values.ts'
+import {
+  charge,
+  type Env,
+  type Eval,
+  element_work,
+  isTrue,
+  listOf,
+  numberOf,
+  refuse,
+  textOf,
+  unset,
+  type Value,
+} from './values.ts'
 
 export type CompileTools = {
   /** The closest of some words, or undefined when none is close. */
@@ -655,6 +667,21 @@ type Parts = {
   readonly blocks: readonly Block[]
 }
 
+/** Most outputs of one record, and how much larger than the record they may be together: a text of the record stands in each of them. */
+const outputs_max = 10_000
+const output_ratio_max = 64
+const output_characters_free = 256 * 1024
+
+/** Characters of all texts in a draft. */
+const charactersOf = (value: unknown): number => {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 8
+  let characters = 0
+  if (Array.isArray(value)) for (const one of value) characters += charactersOf(one)
+  else for (const name in value) characters += charactersOf((value as Record<string, unknown>)[name])
+  return characters
+}
+
 /** The compiled map of parts that had no finding. */
 const compiled = (parts: Parts): CompiledMap => {
   const { source, version, slots, blocks, drops, gone, group_id, group_members, snapshot, record_user, record_session } = parts
@@ -676,9 +703,11 @@ const compiled = (parts: Parts): CompiledMap => {
       shop: run.shopOf(source.platform, null, parts.defaults),
       run,
       headers: input.headers,
+      bytes: input.bytes,
       log: input.log,
       change: null,
       ordinal: 0,
+      work: 0,
       has_version: false,
       field: 'shop',
       rewrites: [],
@@ -702,6 +731,7 @@ const compiled = (parts: Parts): CompiledMap => {
     let count = 0
     env.field = 'each'
     for (const element of listOf(level.eval(env))) {
+      charge(env, element_work)
       env.current = element
       env.scopes[level.slot] = element
       count += forEach(env, each, depth + 1, act)
@@ -749,6 +779,7 @@ const compiled = (parts: Parts): CompiledMap => {
     let dropped: MapDropReason | null = null
     let elements = 0
     let matched = false
+    let characters = 0
     for (const block of blocks) {
       elements += forEach(env, block.each, 0, () => {
         for (const slot of block.let_slots) env.lets[slot] = unset
@@ -758,8 +789,13 @@ const compiled = (parts: Parts): CompiledMap => {
         const reason = firstDrop(env, block.drops)
         if (reason !== null) dropped ??= reason
         else {
-          out.push(make(block))
-          env.ordinal++
+          const made = make(block)
+          out.push(made)
+          // One output is no larger than its record; more than one may be.
+          if (++env.ordinal > 1) characters += charactersOf(made)
+          if (env.ordinal > outputs_max) throw refuse('limits.items', `the record asks for more than ${outputs_max} outputs`)
+          if (characters > Math.max(output_characters_free, env.bytes * output_ratio_max))
+            throw refuse('emit.too_large', `the outputs are more than ${output_ratio_max} times as large as the record`)
           env.rewrites = []
         }
       })

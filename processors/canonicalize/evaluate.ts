@@ -3,8 +3,10 @@ import type { Comparison, Expression, Step } from './expression.ts'
 import { problemAt } from './expression.ts'
 import { type Argument, functions, instant, type MakeContext } from './functions.ts'
 import {
+  charge,
   type Env,
   type Eval,
+  element_work,
   isEqual,
   isMissing,
   isTrue,
@@ -95,12 +97,17 @@ const compileSteps = (steps: readonly Step[], from: number, context: EvaluateCon
     }
     return out
   }
-  if (step.step === 'all') return (value, env) => each(listOf(value), env)
+  const elementsOf = (value: Value, env: Env): readonly Value[] => {
+    const elements = listOf(value)
+    charge(env, elements.length * element_work)
+    return elements
+  }
+  if (step.step === 'all') return (value, env) => each(elementsOf(value, env), env)
   const test = compileExpression(step.test, context)
   return (value, env) => {
     const before = env.current
     const kept: Value[] = []
-    for (const element of listOf(value)) {
+    for (const element of elementsOf(value, env)) {
       env.current = element
       if (isTrue(test(env))) kept.push(element)
     }

@@ -42,6 +42,8 @@ const envOf = (): Env => ({
   has_version: false,
   field: 'title',
   rewrites: [],
+  bytes: 0,
+  work: 0,
 })
 const context = {
   names: { scopes: new Map(), lets: new Map(), shop: new Set(['currency', 'time_zone', 'merchant_id']), has_change: false },

@@ -10,7 +10,22 @@ import { parseTime, time_min_ms } from '../domain/time.ts'
 import { type Dimension, factorOf, measured, unit_of } from '../domain/units.ts'
 import { normaliseUrl } from '../domain/url.ts'
 import { isInstant, isMeasure, isMinorUnits } from './functions.ts'
-import { type Env, isMissing, listOf, numberOf, refuse, rewrote, single, textOf, typeName, type Value } from './values.ts'
+import {
+  charge,
+  type Env,
+  element_work,
+  isMissing,
+  listOf,
+  numberOf,
+  refuse,
+  rememberLast,
+  rewrote,
+  single,
+  text_work,
+  textOf,
+  typeName,
+  type Value,
+} from './values.ts'
 
 export const availabilities = ['IN_STOCK', 'OUT_OF_STOCK', 'PREORDER', 'BACKORDER', 'LIMITED', 'DISCONTINUED'] as const
 export const conditions = ['NEW', 'REFURBISHED', 'USED', 'DAMAGED'] as const
@@ -171,16 +186,20 @@ const cut = (env: Env, text: string, max: number): string => {
 export const asText = (value: Value, env: Env): string | null => {
   const raw = textOf(value)
   if (raw === undefined) return null
+  charge(env, raw.length)
   const text = normaliseText(raw)
   if (text !== raw) rewrote(env, env.field, unquoted.has(env.field) ? '' : raw, unquoted.has(env.field) ? '' : text, 'text')
   return text === '' ? null : cut(env, text, text_characters_max[env.field] ?? text_characters_other)
 }
 
+const linesOf = rememberLast(normaliseLines)
+
 export const asLines = (value: Value, env: Env): string | null => {
   const list = listOf(value)
   const raw = list.length > 1 ? list.map((one) => textOf(one) ?? '').join('\n') : textOf(value)
   if (raw === undefined) return null
-  const text = normaliseLines(raw)
+  charge(env, raw.length * text_work)
+  const text = linesOf(raw, env)
   if (text !== raw) rewrote(env, env.field, raw, text, 'text')
   return text === '' ? null : cut(env, text, lines_characters_max)
 }
@@ -333,6 +352,7 @@ export const asTime = (value: Value, env: Env): number | null => {
 export const asUrl = (value: Value, env: Env): string | null => {
   const raw = textOf(value)
   if (raw === undefined) return null
+  charge(env, raw.length)
   const url = normaliseUrl(raw)
   if (url !== raw) rewrote(env, env.field, raw, url ?? '', url === undefined ? 'url.refused' : 'url')
   return url ?? null
@@ -377,19 +397,27 @@ export const asMeasure = (value: Value, env: Env, dimension: Dimension): number 
 }
 
 /** Texts by name, names and values bounded; later names do not replace earlier ones. */
-export const addAttributes = (into: Record<string, string>, value: Value): void => {
+export const addAttributes = (into: Record<string, string>, value: Value, env: Env): void => {
   const object = Array.isArray(value) ? undefined : value
   if (isMissing(object)) return
   if (typeof object !== 'object' || ArrayBuffer.isView(object))
     throw refuse('map.type', `an object is wanted; found ${typeName(value)}`)
-  for (const [name, one] of Object.entries(object as Record<string, Value>)) addAttribute(into, name, one)
+  for (const [name, one] of Object.entries(object as Record<string, Value>)) {
+    charge(env, element_work)
+    addAttribute(into, name, one, env)
+  }
 }
 
-export const addAttribute = (into: Record<string, string>, name: string, value: Value): void => {
+export const addAttribute = (into: Record<string, string>, name: string, value: Value, env: Env): void => {
   const key = clip(normaliseText(name), 64)
   if (key === '' || key === '__proto__' || Object.hasOwn(into, key) || Object.keys(into).length >= attributes_max) return
   const text = listOf(value)
-    .map((one) => (typeof one === 'boolean' ? String(one) : normaliseText(textOf(one) ?? '')))
+    .map((one) => {
+      if (typeof one === 'boolean') return String(one)
+      const raw = textOf(one) ?? ''
+      charge(env, raw.length + element_work)
+      return normaliseText(raw)
+    })
     .filter((one) => one !== '')
     .join(', ')
   if (text !== '') into[key] = clip(text, 256)

@@ -6,16 +6,20 @@ import { isZone, parseTime, type TimeUnit, timeOfNumber } from '../domain/time.t
 import { isUnit } from '../domain/units.ts'
 import { problemAt } from './expression.ts'
 import {
+  charge,
   type Env,
   type Eval,
+  element_work,
   isEqual,
   isMissing,
   isTrue,
   listOf,
   numberOf,
   refuse,
+  rememberLast,
   rewrote,
   single,
+  text_work,
   textOf,
   type Value,
 } from './values.ts'
@@ -70,9 +74,15 @@ const ofText =
     const value = x!.eval(env)
     if (!Array.isArray(value)) {
       const text = textOf(value)
-      return text === undefined ? undefined : map(text, env)
+      if (text === undefined) return undefined
+      charge(env, text.length * text_work)
+      return map(text, env)
     }
-    return listOf(value).flatMap((one) => listOf(map(textOf(one) ?? '', env)))
+    return listOf(value).flatMap((one) => {
+      const text = textOf(one) ?? ''
+      charge(env, text.length * text_work + element_work)
+      return listOf(map(text, env))
+    })
   }
 
 const ofNumbers =
@@ -166,11 +176,14 @@ export const functions: Readonly<Record<string, MapFunction>> = {
     signature: 'html(x)',
     does: 'what a reader sees of an HTML fragment: tags, scripts and comments gone, blocks as lines.',
     takes: [1, 1],
-    make: ofText((text, env) => {
-      const seen = htmlToText(text)
-      if (seen !== text) rewrote(env, env.field, text, seen, 'html')
-      return seen
-    }),
+    make: (args, context) => {
+      const shown = rememberLast(htmlToText)
+      return ofText((text, env) => {
+        const seen = shown(text, env)
+        if (seen !== text) rewrote(env, env.field, text, seen, 'html')
+        return seen
+      })(args, context)
+    },
   },
   lower: { signature: 'lower(x)', does: 'in lower case.', takes: [1, 1], make: ofText((text) => text.toLowerCase()) },
   upper: { signature: 'upper(x)', does: 'in upper case.', takes: [1, 1], make: ofText((text) => text.toUpperCase()) },

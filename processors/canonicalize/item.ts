@@ -106,10 +106,10 @@ export const itemReaders = (
     env.field = 'attributes'
     for (const { name, eval: evaluate } of attributes) {
       const value = evaluate(env)
-      if (name === '*') addAttributes(into, value)
-      else addAttribute(into, name, value)
+      if (name === '*') addAttributes(into, value, env)
+      else addAttribute(into, name, value, env)
     }
-    if (whole_attributes !== undefined) addAttributes(into, whole_attributes.eval(env))
+    if (whole_attributes !== undefined) addAttributes(into, whole_attributes.eval(env), env)
     return into
   }
 

@@ -30,6 +30,8 @@ export type Platform = {
 export type MapInput = {
   readonly value: Value
   readonly headers: readonly Header[]
+  /** Length of the value as it came. */
+  readonly bytes: number
   readonly log: LogPlace
 }
 

@@ -352,3 +352,50 @@ test('a secret that is too short, and two maps of one topic, are refused', () =>
   expect(() => canonicalize([corner], topics, { ...settings, user_secret: Buffer.alloc(8) })).toThrow(/at least 16 bytes/u)
   expect(() => canonicalize([corner, corner], topics, settings)).toThrow(/read by two maps/u)
 })
+
+describe('one record cannot ask for work without end', () => {
+  const shop = platformOf('mall', {
+    items: `
+emits: items
+format: PLAIN_JSON
+emit:
+  - each: { variant: variants }
+    fields:
+      source_variant_id: variant.id
+      title: record.title
+      description: record.text | html
+      url: record.images[id == variant.image].src
+`,
+  })
+  const run = async (value: unknown) => {
+    const processor = canonicalize([shop], topics, settings)
+    const state: StateReader = { get: () => undefined, entries: () => [] }
+    const record = { offset: 0, key: 'k', value: { bytes: Buffer.from(JSON.stringify(value)) }, bytes: null, headers: [] }
+    const batch = { topic: 'source.mall.items', partition: 0, now_ms: start_ms, records: [{ ...record, timestamp_ms: start_ms }] }
+    const { emit, dropped } = await processor.run(batch, processor.reads({ sources } as never, state))
+    return emit.length > 0 ? emit.length : (dropped ?? []).map((drop) => ('fault' in drop ? drop.fault.code : drop.reason))
+  }
+  const variants = (count: number) => Array.from({ length: count }, (_, i) => ({ id: i + 1, image: i }))
+  const images = (count: number) => Array.from({ length: count }, (_, id) => ({ id, src: 'https://example.com/a' }))
+
+  test.each<[string, unknown, unknown]>([
+    [
+      'a product as large as shops have them',
+      { title: 'T', text: '<p>word '.repeat(500), images: images(250), variants: variants(500) },
+      500,
+    ],
+    ['variants times images', { title: 'T', images: images(5_000), variants: variants(5_000) }, ['limits.items']],
+    ['a long text in each of many', { title: 'T', text: 'word '.repeat(4_000), variants: variants(2_000) }, ['emit.too_large']],
+    ['more outputs than a record may have', { title: 'T', variants: variants(10_001) }, ['limits.items']],
+  ])('%s', async (_, value, outcome) => expect(await run(value)).toEqual(outcome))
+})
+
+test('a payload cannot pass for what a function makes', async () => {
+  const at = { epoch_ms: start_ms }
+  const outcome = await partition().run([click(1, { at }), click(2, { at: [at] })])
+  expect(fates(outcome)).toEqual(['0 map.type', '1 map.type'])
+  const priced = await partition(settings, 'source.corner.items').run([
+    { value: { id: '1', name: 'N', price: { minor_units: 5 }, currency: 'EUR', at: start_ms } },
+  ])
+  expect(fates(priced)).toEqual(['0 map.type'])
+})

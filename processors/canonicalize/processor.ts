@@ -307,6 +307,7 @@ export const canonicalize = (
       {
         value: decoded?.value ?? null,
         headers: record.headers,
+        bytes: record.value?.bytes?.length ?? 0,
         log: { topic, partition, offset, time, key: record.key, schema_id: decoded?.schema_id ?? null },
       },
       run_of_maps,

@@ -22,11 +22,15 @@ export type Env = {
   shop: Shop
   readonly run: MapRun
   readonly headers: readonly Header[]
+  /** Length of the record's value as it came. */
+  readonly bytes: number
   readonly log: LogPlace
   /** The line of a snapshot that changed, as a plain object. */
   change: Value
   /** How many outputs the record has so far. */
   ordinal: number
+  /** Work done for the record so far, see `charge`. */
+  work: number
   /** Whether the map read a version (source_updated_at) from the record. */
   has_version: boolean
   /** The canonical field that is being read, for messages. */
@@ -74,6 +78,36 @@ export const typeName = (value: Value): string =>
         : typeof value === 'object'
           ? 'an object'
           : `a ${typeof value}`
+
+/** Most work on one record; about 50 ns each, so that no record holds its partition up for seconds. */
+const work_max = 20_000_000
+/** What looking at one element of a list costs, and at one character of a text that is not taken apart. */
+export const element_work = 10
+export const text_work = 1 / 8
+
+/**
+ * Counts characters of text and elements of lists that rules go through, again for each output that does: the outputs of one record may
+ * multiply what it holds, and a record of 400 KB could ask for 80 million comparisons.
+ */
+export const charge = (env: Env, work: number): void => {
+  env.work += work
+  if (env.work > work_max)
+    throw refuse('limits.items', 'the record asks for too much work: many outputs, each from long lists or texts')
+}
+
+/** A pure function of a text, charged by the character, that remembers its last answer: each output reads its record's texts again. */
+export const rememberLast = (compute: (text: string) => string): ((text: string, env: Env) => string) => {
+  let last_text = ''
+  let last = compute('')
+  return (text, env) => {
+    if (text !== last_text) {
+      charge(env, text.length)
+      last = compute(text)
+      last_text = text
+    }
+    return last
+  }
+}
 
 /** The value, or of a list the first one that is present. */
 export const single = (value: Value): Value => {

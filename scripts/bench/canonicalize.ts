@@ -198,7 +198,7 @@ const mapAlone = async (source: string, values: readonly Buffer[], serialize: (v
       if (one instanceof Fault) throw one
       const time = start_ms + Math.floor((at + i) / 20) * 1000
       const log = { topic: source, partition: 0, offset: at + i, time, key: 'key', schema_id: one.schema_id }
-      const reading = map.read(map.open({ value: one.value, headers: [], log }, run))
+      const reading = map.read(map.open({ value: one.value, headers: [], bytes: values[at + i]!.length, log }, run))
       if (reading.kind === 'interactions') for (const draft of reading.interactions) serialize(draft as never)
     }
   }
