@@ -55,7 +55,7 @@ test('a replay in other batches, from an older offset, leaves the same points', 
   expect((await index.points('items', ['a'])).get('a')!.payload['title']).toBe('t1')
 })
 
-test('users without a vector are not written, forgotten ones are removed', async () => {
+test('users without a direction are not found, forgotten ones are removed', async () => {
   const profile = (preference: Float32Array | null) => ({ preference, events: 1, as_of: 1, model_digest: 'm' }) as Profile
   const processor = indexUsers()
   const list = records(
@@ -64,17 +64,21 @@ test('users without a vector are not written, forgotten ones are removed', async
     ['v', profile(null)],
     ['u', profile(Float32Array.of(0, 1))],
     ['w', null],
+    ['x', profile(Float32Array.of(0, 0))],
   )
   const outcome = await processor.run(batchOf(list), null)
-  account(processor, [0, 1, 2, 3], outcome, [])
+  account(processor, [0, 1, 2, 3, 4], outcome, [])
   expect(outcome.dropped!.map((drop) => 'reason' in drop && drop.reason)).toEqual([
     'superseded',
     'no_vector',
     'indexed',
     'indexed',
+    'no_vector',
   ])
   expect(outcome.points!.map(({ space, id, vector }) => [space, id, vector])).toEqual([
     ['users', 'u', Float32Array.of(0, 1)],
+    ['users', 'v', null],
     ['users', 'w', null],
+    ['users', 'x', null],
   ])
 })

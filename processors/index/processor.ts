@@ -1,19 +1,20 @@
 /** Makes items and users searchable: the only writer of the vector index, fed from read-committed, compacted topics. */
 import type { Indexed, ItemVector } from '../domain/catalog.ts'
 import type { Profile } from '../domain/profile.ts'
-import type { Emit, InputRecord, Processor } from '../flow/processor.ts'
+import { norm, type Vector } from '../domain/vector.ts'
+import type { Emit, Processor } from '../flow/processor.ts'
 import type { Topic } from '../flow/topic.ts'
 import type { PointWrite } from '../ports/vector-index.ts'
 
 /** The last record of each key in the batch: with the batch's last offset as guard, a point then holds its key's state as of that offset. */
-const lastByKey = <V>(records: readonly InputRecord<V>[]): readonly InputRecord<V>[] => {
-  const last = new Map<string, InputRecord<V>>()
+export const lastByKey = <R extends { readonly key: string }>(records: readonly R[]): readonly R[] => {
+  const last = new Map<string, R>()
   for (const record of records) last.set(record.key, record)
   return [...last.values()]
 }
 
-/** A null payload field would match no filter; the index keeps what is there and `null` where nothing is. */
-const itemPoint = (item_id: string, value: ItemVector | null): PointWrite =>
+/** What the index holds of an item whose newest record this is. A null payload field would match no filter; it is kept as null. */
+export const itemPoint = (item_id: string, value: ItemVector | null): PointWrite =>
   value === null
     ? { space: 'items', id: item_id, vector: null, payload: {} }
     : {
@@ -26,6 +27,23 @@ const itemPoint = (item_id: string, value: ItemVector | null): PointWrite =>
           model_digest: value.model_digest,
           updated_at: value.source_updated_at,
         },
+      }
+
+/** Whether a sum of vectors points anywhere: what was liked and disliked in equal parts does not. */
+const directed = (vector: Vector | null): vector is Vector => {
+  const n = vector === null ? 0 : norm(vector)
+  return Number.isFinite(n) && n > 0
+}
+
+/** What the index holds of a user whose newest record this is: nothing to be found where the tastes have no direction. */
+export const userPoint = (user_key: string, profile: Profile | null): PointWrite =>
+  profile === null || !directed(profile.preference)
+    ? { space: 'users', id: user_key, vector: null, payload: {} }
+    : {
+        space: 'users',
+        id: user_key,
+        vector: profile.preference,
+        payload: { events: profile.events, as_of: profile.as_of, model_digest: profile.model_digest },
       }
 
 /** catalog.vectors.v1 -> the index -> catalog.indexed.v1, after the acknowledgement. */
@@ -64,20 +82,12 @@ export const indexUsers = (): Processor<Profile, null> => ({
   run: async (batch) => {
     const last = lastByKey(batch.records)
     const newest = new Set(last.map((record) => record.offset))
-    const points: PointWrite[] = last.flatMap((record) => {
-      const vector = record.value?.preference ?? null
-      if (record.value !== null && vector === null) return []
-      const payload =
-        record.value === null
-          ? {}
-          : { events: record.value.events, as_of: record.value.as_of, model_digest: record.value.model_digest }
-      return [{ space: 'users', id: record.key, vector, payload }]
-    })
+    const points = last.map((record) => userPoint(record.key, record.value))
     const dropped = batch.records.map((record) => ({
       at: record.offset,
       reason: !newest.has(record.offset)
         ? 'superseded'
-        : record.value !== null && record.value.preference === null
+        : record.value !== null && !directed(record.value.preference)
           ? 'no_vector'
           : 'indexed',
     }))

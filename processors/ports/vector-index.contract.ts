@@ -596,6 +596,136 @@ export const vectorIndexContract = (
       },
     )
 
+    law('a correction replaces exactly what was seen, over an equal or a newer version too', 4, async (index, admin) => {
+      await index.write([item('a', v(1, 0, 0, 0), { n: 1 }), item('b', v(1, 0, 0, 0), { n: 1 }), user('a', v(1, 0, 0, 0))], 5)
+      await index.write([item('b', v(1, 0, 0, 0), { n: 2 })], 6)
+      await admin.correct([
+        { ...item('a', v(0, 1, 0, 0), { n: 3 }), seen: 5, version: 5 },
+        { ...item('b', v(0, 1, 0, 0), { n: 3 }), seen: 5, version: 9 },
+        { ...item('c', v(0, 1, 0, 0), { n: 3 }), seen: null, version: 3 },
+      ])
+      const points = await index.points('items', ['a', 'b', 'c'])
+      expect(points.get('a')).toMatchObject({ version: 5, payload: { n: 3 } })
+      expect(points.get('b')).toMatchObject({ version: 6, payload: { n: 2 } })
+      expect(points.get('c')).toMatchObject({ version: 3, payload: { n: 3 } })
+      expect(ids(await one(index, near(v(0, 1, 0, 0))))).toEqual(['a', 'c', 'b'])
+      expect((await index.points('users', ['a'])).get('a')).toMatchObject({ version: 5, payload: {} })
+      await admin.correct([
+        { ...item('a', v(1, 0, 0, 0), { n: 4 }), seen: 5, version: 2 },
+        { ...item('c', v(1, 0, 0, 0), { n: 4 }), seen: null, version: 8 },
+      ])
+      expect((await index.points('items', ['a'])).get('a')).toMatchObject({ version: 2, payload: { n: 4 } })
+      expect((await index.points('items', ['c'])).get('c')).toMatchObject({ version: 3, payload: { n: 3 } })
+      await index.write([item('a', v(0, 0, 1, 0), { n: 5 })], 3)
+      expect(ids(await one(index, near(v(0, 0, 1, 0), 1)))).toEqual(['a'])
+    })
+
+    law('a correction makes and unmakes tombstones, and writes what is not there whatever was seen', 4, async (index, admin) => {
+      await index.write([item('dead', null), item('live', v(1, 0, 0, 0))], 4)
+      await admin.correct([
+        { ...item('dead', v(0, 1, 0, 0), { n: 1 }), seen: 4, version: 4 },
+        { ...item('live', null), seen: 4, version: 4 },
+        { ...item('absent', v(0, 1, 0, 0), { n: 1 }), seen: 7, version: 4 },
+      ])
+      expect(await listed(admin, 'items')).toEqual(
+        new Map([
+          ['dead', { version: 4, deleted: false }],
+          ['live', { version: 4, deleted: true }],
+          ['absent', { version: 4, deleted: false }],
+        ]),
+      )
+      expect(ids(await one(index, near(v(0, 1, 0, 0))))).toEqual(['absent', 'dead'])
+      await index.write([item('live', v(1, 0, 0, 0))], 4)
+      expect(ids(await one(index, near(v(1, 0, 0, 0), 1, { exclude: ['absent', 'dead'] })))).toEqual([])
+      await admin.correct([])
+    })
+
+    law('a correction that cannot be written is refused as a write is', 4, async (index, admin) => {
+      await index.write([item('a', v(1, 0, 0, 0))], 1)
+      await refused('index.dimension', () => admin.correct([{ ...item('a', v(1, 0, 0)), seen: 1, version: 2 }]))
+      await refused('embed.degenerate', () => admin.correct([{ ...item('a', v(0, 0, 0, 0)), seen: 1, version: 2 }]))
+      expect((await index.points('items', ['a'])).get('a')).toMatchObject({ version: 1 })
+    })
+
+    law('what is staged is seen by nobody until it is promoted, and then by all at once', 4, async (index, admin) => {
+      await index.write([item('old', v(1, 0, 0, 0)), item('both', v(1, 0, 0, 0), { of: 'old' })], 5)
+      const staged = await admin.stage()
+      expect((await staged.describe()).points).toEqual({ items: 0, users: 0 })
+      await staged.write([item('both', v(0, 1, 0, 0), { of: 'new' }), item('gone', null), user('u', v(1, 0, 0, 0))], 3)
+      await staged.write([item('both', v(0, 0, 1, 0), { of: 'older' })], 2)
+      await staged.correct([{ ...item('fixed', v(0, 0, 0, 1)), seen: null, version: 1 }])
+      expect((await staged.points('items', ['both', 'old'])).size).toBe(1)
+      const versions: string[] = []
+      for await (const { id } of staged.versions('items')) versions.push(id)
+      expect(versions.sort()).toEqual(['both', 'fixed', 'gone'])
+      expect(ids((await staged.search([near(v(0, 1, 0, 0))]))[0]).sort()).toEqual(['both', 'fixed'])
+      expect(ids(await one(index, near(v(1, 0, 0, 0))))).toEqual(['both', 'old'])
+      await index.write([item('late', v(1, 0, 0, 0))], 6)
+      const before = (await admin.describe()).points
+      expect(before).toEqual({ items: 3, users: 0 })
+
+      await staged.promote()
+      expect((await admin.describe()).points).toEqual({ items: 2, users: 1 })
+      expect([...(await listed(admin, 'items')).keys()].sort()).toEqual(['both', 'fixed', 'gone'])
+      expect((await index.points('items', ['both', 'old', 'late'])).size).toBe(1)
+      expect(ids(await one(index, near(v(0, 1, 0, 0), 1)))).toEqual(['both'])
+      await index.write([item('both', v(0, 0, 0, 1), { of: 'next' }), item('late', v(1, 0, 0, 0))], 6)
+      expect((await index.points('items', ['both'])).get('both')).toMatchObject({ version: 6, payload: { of: 'next' } })
+      expect(ids(await one(index, near(v(1, 0, 0, 0), 1)))).toEqual(['late'])
+
+      const again = await reopened(4)
+      await again.admin.ensure()
+      expect((await again.admin.describe()).points).toEqual({ items: 3, users: 1 })
+      expect((await again.index.points('items', ['both', 'old'])).get('both')).toMatchObject({ version: 6 })
+      expect(ids(await one(again.index, near(v(1, 0, 0, 0), 1)))).toEqual(['late'])
+    })
+
+    law('staging again, after a promotion or a discarded attempt, begins empty', 4, async (index, admin) => {
+      await index.write([item('a', v(1, 0, 0, 0), { n: 1 })], 1)
+      const first = await admin.stage()
+      await first.write([item('b', v(1, 0, 0, 0))], 1)
+      await first.discard()
+      const second = await admin.stage()
+      expect((await second.describe()).points.items).toBe(0)
+      await second.write([item('c', v(1, 0, 0, 0))], 1)
+      await second.promote()
+      const left_behind = await admin.stage()
+      await left_behind.write([item('d', v(1, 0, 0, 0))], 1)
+      const third = await admin.stage()
+      expect((await third.points('items', ['a', 'b', 'c', 'd'])).size).toBe(0)
+      await third.write([item('e', v(1, 0, 0, 0))], 1)
+      expect(ids(await one(index, near(v(1, 0, 0, 0))))).toEqual(['c'])
+      await third.promote()
+      expect(ids(await one(index, near(v(1, 0, 0, 0))))).toEqual(['e'])
+      const again = await reopened(4)
+      await again.admin.ensure()
+      expect(ids(await one(again.index, near(v(1, 0, 0, 0))))).toEqual(['e'])
+    })
+
+    law('searches beside a promotion are answered from one collection or the other', 4, async (index, admin) => {
+      const some = (of: string) => Array.from({ length: 20 }, (_, i) => item(`p${i}`, v(1, i, 0, 0), { of }))
+      await index.write(some('old'), 1)
+      const staged = await admin.stage()
+      await staged.write(some('new'), 1)
+      let over = false
+      const answers: string[] = []
+      const reading = (async () => {
+        while (!over) {
+          const hits = await one(index, near(v(1, 0, 0, 0), 40))
+          expect(hits.length).toBe(20)
+          answers.push([...new Set(hits.map((hit) => hit.payload['of']))].join())
+          await index.points('items', ['p1'])
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+      })()
+      await staged.promote()
+      over = true
+      await reading
+      expect(answers.length).toBeGreaterThan(0)
+      for (const of of answers) expect(['old', 'new']).toContain(of)
+      expect((await one(index, near(v(1, 0, 0, 0), 1)))[0]!.payload).toEqual({ of: 'new' })
+    })
+
     law('what was written survives a reopening', 4, async (index) => {
       await index.write(
         [item('a', v(3, 4, 0, 0), { title: 'Ä', n: 2 ** 53 }), item('b', v(1, 0, 0, 0)), user('a', v(0, 0, 1, 0))],

@@ -66,12 +66,46 @@ export type IndexDescription = {
   readonly engine: string
 }
 
+/**
+ * What a point should be as of the offset `version`, to stand in place of what was seen of it: `seen` is the version that was stored,
+ * or null where no point was.
+ */
+export type Correction = PointWrite & { readonly version: number; readonly seen: number | null }
+
+/** An empty collection beside the live one: filled, compared, then made the live one. */
+export interface StagedIndex extends VectorIndex {
+  /** As VectorIndexAdmin.describe, of the staged collection. */
+  describe(): Promise<IndexDescription>
+  /** As VectorIndexAdmin.versions, of the staged collection. */
+  versions(space: Space): AsyncIterable<PointVersion>
+  /** As VectorIndexAdmin.correct, of the staged collection. */
+  correct(points: readonly Correction[]): Promise<void>
+  /**
+   * Makes the staged collection the live one in one step, for every reader and writer of this index in any process, and drops the one
+   * that it replaces. Whoever reads meanwhile is answered from one or the other. What others wrote to the old one since the staged
+   * one was filled is not in it: write it again afterwards. The staged index is not to be used any more.
+   */
+  promote(): Promise<void>
+  /** Deletes the staged collection. */
+  discard(): Promise<void>
+}
+
+export type PointVersion = { readonly id: string; readonly version: number; readonly deleted: boolean }
+
 export interface VectorIndexAdmin {
   /** Creates collection, payload indexes and quantisation where they are missing; faults with `index.dimension` where they differ. */
   ensure(): Promise<void>
   describe(): Promise<IndexDescription>
   /** Every point's id and version, tombstones included, for comparison with the log. */
-  versions(space: Space): AsyncIterable<{ readonly id: string; readonly version: number; readonly deleted: boolean }>
+  versions(space: Space): AsyncIterable<PointVersion>
+  /**
+   * Writes each point where the stored version is exactly the one that was seen, even over a newer version or an equal one; where no
+   * point is, it is inserted. A point that changed since it was looked at stays as it is. Durable and searchable when it returns.
+   * For repairs alone: nothing else may write against the guard. Faults as write; a call that is sent again changes nothing more.
+   */
+  correct(points: readonly Correction[]): Promise<void>
+  /** Opens an empty collection beside the live one; what an earlier attempt left there is deleted. One at a time. */
+  stage(): Promise<StagedIndex>
   /** Hard-deletes tombstones whose version is smaller than `version`. Returns how many. */
   purge(space: Space, version: number): Promise<number>
   close(): Promise<void>

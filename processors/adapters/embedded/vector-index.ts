@@ -4,10 +4,24 @@
  */
 import { setImmediate } from 'node:timers/promises'
 import { Fault } from '../../domain/fault.ts'
-import type { Filter, Hit, Payload, Query, Space, StoredPoint, VectorIndex, VectorIndexAdmin } from '../../ports/vector-index.ts'
+import type {
+  Correction,
+  Filter,
+  Hit,
+  IndexDescription,
+  Payload,
+  PointVersion,
+  PointWrite,
+  Query,
+  Space,
+  StoredPoint,
+  VectorIndex,
+  VectorIndexAdmin,
+} from '../../ports/vector-index.ts'
 import { lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
-import { openVectorFile } from './vector-file.ts'
-import type { Neighbour } from './vector-lists.ts'
+import type { OpenDatabase } from './database.ts'
+import { openVectorFile, type VectorTable } from './vector-file.ts'
+import type { Layout, Neighbour } from './vector-lists.ts'
 import { openVectorLists } from './vector-lists.ts'
 import { openPayloads } from './vector-payloads.ts'
 
@@ -148,25 +162,35 @@ export const openEmbeddedVectorIndex = async (options: {
   readonly exact_rows_max?: number
   /** Bytes the file may grow to; writes beyond fault with index.unavailable. */
   readonly file_bytes_max?: number
+  readonly openDatabase?: OpenDatabase
 }): Promise<EmbeddedVectorIndex> => {
   const { folder, dims, model_digest } = options
-  const file = openVectorFile(folder, dims, model_digest, options.file_bytes_max)
-  const spaces = {
-    items: await openSpace(dims, options.exact_rows_max),
-    users: await openSpace(dims, options.exact_rows_max),
-  }
+  const file = openVectorFile(folder, dims, model_digest, options.file_bytes_max, options.openDatabase)
+  /** The points of one collection: on disk, and their searchable copy. */
+  const openCollection = async (table: VectorTable) => ({
+    table,
+    spaces: {
+      items: await openSpace(dims, options.exact_rows_max),
+      users: await openSpace(dims, options.exact_rows_max),
+    },
+    /** By space and id; the longest unread goes first. A point that is written or purged is read again. */
+    kept: new Map<string, StoredPoint>(),
+    /** Points of a write that failed: whether they are in the file is not known, so they are read again before anything else. */
+    doubtful: [] as readonly { readonly space: Space; readonly id: string }[],
+  })
+  type Collection = Awaited<ReturnType<typeof openCollection>>
+  /** Another one after a rebuild. */
+  let live = await openCollection(file)
   let closed = false
   let learning: Promise<void> | undefined
   /** What went wrong beside the calls, for the next write to throw. */
   let learning_failed: unknown
 
-  /** By space and id; the longest unread goes first. A point that is written or purged is read again. */
-  const kept = new Map<string, StoredPoint>()
   const keptKey = (space: Space, id: string): string => `${space} ${id}`
-  const pointOf = (space: Space, id: string): StoredPoint | undefined => {
+  const pointOf = ({ kept, table }: Collection, space: Space, id: string): StoredPoint | undefined => {
     const key = keptKey(space, id)
     const known = kept.get(key)
-    const point = known ?? file.get(space, id)
+    const point = known ?? table.get(space, id)
     if (point === undefined) return undefined
     if (known !== undefined) kept.delete(key)
     else if (kept.size >= points_kept_max) kept.delete(kept.keys().next().value!)
@@ -175,25 +199,23 @@ export const openEmbeddedVectorIndex = async (options: {
     return { ...point, vector: point.vector?.slice() ?? null, payload: { ...point.payload } }
   }
 
-  /** Points of a write that failed: whether they are in the file is not known, so they are read again before anything else. */
-  let doubtful: readonly { readonly space: Space; readonly id: string }[] = []
-
-  const assertOpened = (): void => {
+  const assertOpened = (collection: Collection = live): void => {
     if (closed) throw new Fault('index.unavailable', 'The embedded index is closed.')
     if (file.dims !== dims || file.model_digest !== model_digest)
       throw new Fault(
         'index.dimension',
         `vectors.db holds vectors of ${file.dims} dimensions of model ${file.model_digest.slice(0, 8)}; the configured model ` +
-          `${model_digest.slice(0, 8)} makes ${dims}. Configure that model again, or delete vectors.db and replay.`,
+          `${model_digest.slice(0, 8)} makes ${dims}. Configure that model again, or delete vectors.db and run \`entrepot repair\`.`,
         { dims, dims_stored: file.dims },
       )
+    const { table, spaces, doubtful } = collection
     if (doubtful.length > 0) {
       for (const { space, id } of doubtful) {
-        const point = file.get(space, id)
+        const point = table.get(space, id)
         if (point === undefined || point.vector === null) spaces[space].drop(id)
         else spaces[space].put(id, point.vector, point.payload)
       }
-      doubtful = []
+      collection.doubtful = []
     }
   }
 
@@ -209,21 +231,27 @@ export const openEmbeddedVectorIndex = async (options: {
     return true
   }
 
-  const learnSpace = async (space: Space): Promise<void> => {
-    const { lists } = spaces[space]
+  const learnSpace = async (collection: Collection, space: Space): Promise<void> => {
+    const { lists } = collection.spaces[space]
     await inSlices(lists.sort())
     while (!closed && lists.trainingDue()) {
       if (!(await inSlices(lists.train()))) return
       const layout = lists.layout()
-      if (layout !== undefined) file.saveLayout(space, layout)
+      // Of a collection that is only staged, the layouts are written when it becomes the live one.
+      if (layout !== undefined && collection === live) file.saveLayout(space, layout)
     }
+  }
+
+  /** Deletes what a rebuild has replaced, some rows in each turn. */
+  const clearReplaced = async (): Promise<void> => {
+    while (!closed && file.clearReplaced()) await setImmediate()
   }
 
   const learn = (): void => {
     learning ??= (async () => {
       try {
-        await learnSpace('items')
-        await learnSpace('users')
+        await clearReplaced()
+        for (const space of ['items', 'users'] as const) await learnSpace(live, space)
       } catch (error) {
         learning_failed = error
       } finally {
@@ -235,100 +263,170 @@ export const openEmbeddedVectorIndex = async (options: {
   if (file.dims === dims && file.model_digest === model_digest)
     for (const space of ['items', 'users'] as const) {
       const layout = file.layout(space)
-      if (layout !== undefined) spaces[space].lists.restore(layout)
-      for (const { id, vector, payload } of file.live(space)) spaces[space].load(id, vector, payload)
+      if (layout !== undefined) live.spaces[space].lists.restore(layout)
+      for (const { id, vector, payload } of file.live(space)) live.spaces[space].load(id, vector, payload)
     }
   learn()
 
+  /** A write into one collection: `apply` says which points the file has taken. */
+  const put = async <P extends PointWrite>(
+    target: () => Collection,
+    points: readonly P[],
+    apply: (table: VectorTable, points: readonly (P & { readonly payload_json: string })[]) => readonly boolean[],
+  ): Promise<void> => {
+    assertOpened(target())
+    if (learning_failed !== undefined) {
+      const error = learning_failed
+      learning_failed = undefined
+      throw error
+    }
+    const usable = points.map((point) => ({
+      ...point,
+      vector: point.vector === null ? null : usableVector(point.vector, dims),
+      payload_json: JSON.stringify(point.payload),
+    }))
+    for (const space of ['items', 'users'] as const)
+      target().spaces[space].lists.reserve(usable.filter((point) => point.space === space).length)
+    for (let from = 0; from < usable.length; from += transaction_points) {
+      if (from > 0) {
+        await setImmediate()
+        assertOpened(target())
+      }
+      // Asked for again after each turn: a rebuild may have put another collection in the place of this one.
+      const collection = target()
+      const { table, spaces, kept } = collection
+      const points_now = usable.slice(from, from + transaction_points)
+      collection.doubtful = points_now
+      for (const { space, id } of points_now) kept.delete(keptKey(space, id))
+      const applied = apply(table, points_now)
+      collection.doubtful = []
+      points_now.forEach(({ space, id, vector, payload_json }, i) => {
+        if (!applied[i]) return
+        // The payload is parsed again so that no text of it keeps a larger text alive that it was cut from.
+        if (vector === null) spaces[space].drop(id)
+        else spaces[space].put(id, vector, JSON.parse(payload_json) as Payload)
+      })
+    }
+    const { items, users } = live.spaces
+    if (items.lists.trainingDue() || users.lists.trainingDue()) learn()
+  }
+  const write = (target: () => Collection, points: readonly PointWrite[], version: number): Promise<void> =>
+    put(target, lastOfEach(points), (table, some) => table.write(some, version))
+  const correct = (target: () => Collection, points: readonly Correction[]): Promise<void> =>
+    put(target, points, (table, some) => table.correct(some))
+
+  const search = async (collection: () => Collection, queries: readonly Query[]): Promise<readonly (readonly Hit[])[]> => {
+    assertOpened(collection())
+    const answers: (readonly Hit[])[] = []
+    let known = new Map<string, Passing>()
+    let since = performance.now()
+    for (const query of queries) {
+      if (performance.now() - since > slice_ms) {
+        await setImmediate()
+        assertOpened(collection())
+        // Points may have changed in between, and with them what a filter lets through.
+        known = new Map()
+        since = performance.now()
+      }
+      answers.push(collection().spaces[query.space].search(query, known))
+    }
+    return answers
+  }
+
+  const pointsOf = async (collection: Collection, space: Space, ids: readonly string[]) => {
+    assertOpened(collection)
+    const found = new Map<string, StoredPoint>()
+    for (const id of ids) {
+      const point = pointOf(collection, space, id)
+      if (point !== undefined) found.set(id, point)
+    }
+    return found
+  }
+
+  const describe = async (collection: Collection): Promise<IndexDescription> => {
+    assertOpened(collection)
+    const { items, users } = collection.spaces
+    return {
+      collection: 'vectors.db',
+      dims,
+      points: { items: items.lists.size(), users: users.lists.size() },
+      engine: 'embedded, int8 scan with IVF over SQLite',
+    }
+  }
+
+  const versions = async function* (collection: () => Collection, space: Space): AsyncGenerator<PointVersion> {
+    let after = 0
+    for (;;) {
+      assertOpened(collection())
+      const page = collection().table.versions(space, after, versions_page)
+      for (const { id, version, deleted } of page) yield { id, version, deleted }
+      if (page.length < versions_page) return
+      after = page.at(-1)!.row
+    }
+  }
+
+  const layoutsOf = ({ spaces }: Collection): ReadonlyMap<Space, Layout> =>
+    new Map(
+      (['items', 'users'] as const).flatMap((space) => {
+        const layout = spaces[space].lists.layout()
+        return layout === undefined ? [] : [[space, layout] as const]
+      }),
+    )
+
+  let staged: Collection | undefined
+  const assertStaged = (collection: Collection): void => {
+    if (staged !== collection)
+      throw new Fault('index.unavailable', 'This rebuild of the embedded index is over, or another one has begun.')
+  }
+
   const index: VectorIndex = {
-    async search(queries) {
-      assertOpened()
-      const answers: (readonly Hit[])[] = []
-      let known = new Map<string, Passing>()
-      let since = performance.now()
-      for (const query of queries) {
-        if (performance.now() - since > slice_ms) {
-          await setImmediate()
-          assertOpened()
-          // Points may have changed in between, and with them what a filter lets through.
-          known = new Map()
-          since = performance.now()
-        }
-        answers.push(spaces[query.space].search(query, known))
-      }
-      return answers
-    },
-    async points(space, ids) {
-      assertOpened()
-      const found = new Map<string, StoredPoint>()
-      for (const id of ids) {
-        const point = pointOf(space, id)
-        if (point !== undefined) found.set(id, point)
-      }
-      return found
-    },
-    async write(points, version) {
-      assertOpened()
-      if (learning_failed !== undefined) {
-        const error = learning_failed
-        learning_failed = undefined
-        throw error
-      }
-      const usable = lastOfEach(points).map(({ space, id, vector, payload }) => ({
-        space,
-        id,
-        vector: vector === null ? null : usableVector(vector, dims),
-        payload_json: JSON.stringify(payload),
-      }))
-      for (const space of ['items', 'users'] as const)
-        spaces[space].lists.reserve(usable.filter((point) => point.space === space).length)
-      for (let from = 0; from < usable.length; from += transaction_points) {
-        if (from > 0) {
-          await setImmediate()
-          assertOpened()
-        }
-        const points_now = usable.slice(from, from + transaction_points)
-        doubtful = points_now
-        for (const { space, id } of points_now) kept.delete(keptKey(space, id))
-        const applied = file.write(points_now, version)
-        doubtful = []
-        points_now.forEach(({ space, id, vector, payload_json }, i) => {
-          if (!applied[i]) return
-          // The payload is parsed again so that no text of it keeps a larger text alive that it was cut from.
-          if (vector === null) spaces[space].drop(id)
-          else spaces[space].put(id, vector, JSON.parse(payload_json) as Payload)
-        })
-      }
-      if (spaces.items.lists.trainingDue() || spaces.users.lists.trainingDue()) learn()
-    },
+    search: (queries) => search(() => live, queries),
+    points: (space, ids) => pointsOf(live, space, ids),
+    write: (points, version) => write(() => live, points, version),
   }
 
   const admin: VectorIndexAdmin = {
     async ensure() {
       assertOpened()
     },
-    async describe() {
+    describe: () => describe(live),
+    versions: (space) => versions(() => live, space),
+    correct: (points) => correct(() => live, points),
+    async stage() {
       assertOpened()
-      return {
-        collection: 'vectors.db',
-        dims,
-        points: { items: spaces.items.lists.size(), users: spaces.users.lists.size() },
-        engine: 'embedded, int8 scan with IVF over SQLite',
+      const own = await openCollection(file.stage())
+      staged = own
+      const checked = (): Collection => {
+        assertStaged(own)
+        return own
       }
-    },
-    async *versions(space) {
-      let after = 0
-      for (;;) {
-        assertOpened()
-        const page = file.versions(space, after, versions_page)
-        for (const { id, version, deleted } of page) yield { id, version, deleted }
-        if (page.length < versions_page) return
-        after = page.at(-1)!.row
+      return {
+        search: async (queries) => search(checked, queries),
+        points: async (space, ids) => pointsOf(checked(), space, ids),
+        write: async (points, version) => write(checked, points, version),
+        correct: async (points) => correct(checked, points),
+        describe: async () => describe(checked()),
+        versions: (space) => versions(checked, space),
+        async promote() {
+          for (const space of ['items', 'users'] as const) await learnSpace(checked(), space)
+          assertOpened(checked())
+          // From here to the change of `live` nothing else runs: nobody sees one half of it.
+          file.promote(layoutsOf(own))
+          own.table = file
+          live = own
+          staged = undefined
+          learn()
+        },
+        async discard() {
+          if (staged !== own) return
+          staged = undefined
+          file.discard()
+        },
       }
     },
     async purge(space, version) {
       assertOpened()
-      kept.clear()
+      live.kept.clear()
       return file.purge(space, version)
     },
     async close() {

@@ -1,19 +1,31 @@
 /** VectorIndex in memory: an exact scan over a map, the reference that the other adapters are compared with. */
 import { Fault } from '../../domain/fault.ts'
 import { dot } from '../../domain/vector.ts'
-import type { Hit, Query, Space, StoredPoint, VectorIndex, VectorIndexAdmin } from '../../ports/vector-index.ts'
+import type {
+  Correction,
+  Hit,
+  IndexDescription,
+  PointWrite,
+  Query,
+  Space,
+  StoredPoint,
+  VectorIndex,
+  VectorIndexAdmin,
+} from '../../ports/vector-index.ts'
 import { byRank, filterHolds, lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
 
 /** What outlives a restart of its reader, as a server's disk would. */
 export type MemoryVectorStore = {
   dims: number | undefined
-  readonly points: Readonly<Record<Space, Map<string, StoredPoint>>>
+  /** Another object after a rebuild. */
+  points: Points
 }
 
-export const memoryVectorStore = (): MemoryVectorStore => ({
-  dims: undefined,
-  points: { items: new Map(), users: new Map() },
-})
+type Points = Readonly<Record<Space, Map<string, StoredPoint>>>
+
+const noPoints = (): Points => ({ items: new Map(), users: new Map() })
+
+export const memoryVectorStore = (): MemoryVectorStore => ({ dims: undefined, points: noPoints() })
 
 /** Opens an index of vectors [dims] over `store`; a store that is passed in can be opened again. */
 export const openMemoryVectorIndex = (options: {
@@ -22,49 +34,73 @@ export const openMemoryVectorIndex = (options: {
 }): { readonly index: VectorIndex; readonly admin: VectorIndexAdmin } => {
   const { dims, store = memoryVectorStore() } = options
 
-  const search = (query: Query): readonly Hit[] => {
-    const vector = usableVector(query.vector, dims)
-    const hits: Hit[] = []
-    for (const point of store.points[query.space].values()) {
-      if (point.vector === null || !filterHolds(query.filter ?? {}, point.id, point.payload)) continue
-      hits.push({ id: point.id, similarity: dot(vector, point.vector), payload: point.payload })
+  /** What a reader and writer of these points may do; `points` is asked for at each call, as a rebuild replaces them. */
+  const over = (points: () => Points) => {
+    const search = (query: Query): readonly Hit[] => {
+      const vector = usableVector(query.vector, dims)
+      const hits: Hit[] = []
+      for (const point of points()[query.space].values()) {
+        if (point.vector === null || !filterHolds(query.filter ?? {}, point.id, point.payload)) continue
+        hits.push({ id: point.id, similarity: dot(vector, point.vector), payload: point.payload })
+      }
+      return hits.sort(byRank).slice(0, Math.max(0, query.limit))
     }
-    return hits.sort(byRank).slice(0, Math.max(0, query.limit))
-  }
 
-  const index: VectorIndex = {
-    async search(queries) {
-      return queries.map(search)
-    },
-    async points(space, ids) {
-      const found = new Map<string, StoredPoint>()
-      for (const id of ids) {
-        const point = store.points[space].get(id)
-        if (point !== undefined) found.set(id, { ...point, vector: point.vector && Float32Array.from(point.vector) })
-      }
-      return found
-    },
-    async write(points, version) {
-      const usable = lastOfEach(points).map((point) => ({
-        space: point.space,
-        id: point.id,
-        version,
-        deleted: point.vector === null,
-        vector: point.vector === null ? null : usableVector(point.vector, dims),
-        payload: { ...point.payload },
+    const put = (
+      list: readonly (PointWrite & { readonly version: number })[],
+      may: (stored: StoredPoint, at: number) => boolean,
+    ) => {
+      const usable = list.map(({ space, id, vector, payload, version }) => ({
+        space,
+        point: {
+          id,
+          version,
+          deleted: vector === null,
+          vector: vector === null ? null : usableVector(vector, dims),
+          payload: { ...payload },
+        },
       }))
-      for (const { space, ...point } of usable) {
-        const stored = store.points[space].get(point.id)
-        if (stored === undefined || stored.version < version) store.points[space].set(point.id, point)
-      }
-    },
+      usable.forEach(({ space, point }, at) => {
+        const stored = points()[space].get(point.id)
+        if (stored === undefined || may(stored, at)) points()[space].set(point.id, point)
+      })
+    }
+
+    const live = (space: Space): number => {
+      let count = 0
+      for (const point of points()[space].values()) if (!point.deleted) count += 1
+      return count
+    }
+
+    return {
+      search: async (queries: readonly Query[]) => queries.map(search),
+      points: async (space: Space, ids: readonly string[]) => {
+        const found = new Map<string, StoredPoint>()
+        for (const id of ids) {
+          const point = points()[space].get(id)
+          if (point !== undefined) found.set(id, { ...point, vector: point.vector && Float32Array.from(point.vector) })
+        }
+        return found
+      },
+      write: async (list: readonly PointWrite[], version: number) =>
+        put(
+          lastOfEach(list).map((point) => ({ ...point, version })),
+          (stored) => stored.version < version,
+        ),
+      correct: async (list: readonly Correction[]) => put(list, (stored, at) => stored.version === list[at]!.seen),
+      async *versions(space: Space) {
+        for (const { id, version, deleted } of [...points()[space].values()]) yield { id, version, deleted }
+      },
+      describe: async (): Promise<IndexDescription> => ({
+        collection: 'memory',
+        dims,
+        points: { items: live('items'), users: live('users') },
+        engine: 'memory, exact scan',
+      }),
+    }
   }
 
-  const live = (space: Space): number => {
-    let count = 0
-    for (const point of store.points[space].values()) if (!point.deleted) count += 1
-    return count
-  }
+  const { versions, describe, correct, ...index } = over(() => store.points)
 
   const admin: VectorIndexAdmin = {
     async ensure() {
@@ -75,11 +111,18 @@ export const openMemoryVectorIndex = (options: {
           dims_stored: store.dims,
         })
     },
-    async describe() {
-      return { collection: 'memory', dims, points: { items: live('items'), users: live('users') }, engine: 'memory, exact scan' }
-    },
-    async *versions(space) {
-      for (const { id, version, deleted } of [...store.points[space].values()]) yield { id, version, deleted }
+    versions,
+    describe,
+    correct,
+    async stage() {
+      const points = noPoints()
+      return {
+        ...over(() => points),
+        async promote() {
+          store.points = points
+        },
+        async discard() {},
+      }
     },
     async purge(space, version) {
       const gone = [...store.points[space].values()].filter((point) => point.deleted && point.version < version)

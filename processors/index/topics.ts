@@ -1,0 +1,37 @@
+/** The compacted topics that the index is a view of, and what it holds of each of their records. */
+import type { ItemVector } from '../domain/catalog.ts'
+import type { Profile } from '../domain/profile.ts'
+import type { Topic } from '../flow/topic.ts'
+import type { PointWrite, Space } from '../ports/vector-index.ts'
+import { indexUsers, itemPoint, userPoint } from './processor.ts'
+
+/** One topic and its space: which group writes it, and the point that the newest record of a key stands for. */
+export type IndexedTopic = {
+  readonly space: Space
+  readonly topic: string
+  readonly schema: string
+  /** The consumer group whose position tells what the index has acknowledged. */
+  readonly group: string
+  readonly pointOf: (key: string, value: unknown) => PointWrite
+}
+
+/** Both topics of the index; `name` is the topology's, which prefixes its groups. */
+export const indexedTopics = (
+  name: string,
+  topics: { readonly vectors: Topic<ItemVector>; readonly profiles: Topic<Profile> },
+): readonly IndexedTopic[] => [
+  {
+    space: 'items',
+    topic: topics.vectors.name,
+    schema: topics.vectors.schema,
+    group: `${name}.index`,
+    pointOf: (key, value) => itemPoint(key, value as ItemVector | null),
+  },
+  {
+    space: 'users',
+    topic: topics.profiles.name,
+    schema: topics.profiles.schema,
+    group: `${name}.${indexUsers().name}`,
+    pointOf: (key, value) => userPoint(key, value as Profile | null),
+  },
+]
