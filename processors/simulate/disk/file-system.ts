@@ -54,16 +54,30 @@ export type FileSystem = {
   delete(path: string, names: boolean): Outcome
   /** Bytes all files may have together. */
   resize(capacity_bytes: number): void
-  /** Ends the process, with or without the power, and makes what is left ready for the next one. */
+  /** Ends the process between two operations. */
+  kill(): void
+  /** Ends the process if it is still there, with or without the power, and makes what is left ready for the next one. */
   restart(loss: Loss): void
   /** Pages that were never written back although a sync had seen them: the cache forgets them, as it may at any time. */
   evict(): void
+  /** Another file system in the same state, which neither changes with this one nor dies with it. */
+  fork(random: Random, mishap: (operation: Operation) => Mishap | undefined): FileSystem
   /** Digest input: everything a program could read now. */
   contents(): readonly (readonly [path: string, bytes: Uint8Array])[]
 }
 
+type Names = { readonly now: Map<string, Inode>; readonly durable: Map<string, Inode>; readonly turn: number }
+
 const empty = (): Content => ({ bytes: new Uint8Array(0), size: 0 })
 const inodeOf = (): Inode => ({ cache: empty(), disk: empty(), changes: [], dirty: new Set(), forsaken: new Set() })
+
+const copyOf = ({ cache, disk, changes, dirty, forsaken }: Inode): Inode => ({
+  cache: { bytes: cache.bytes.slice(0, cache.size), size: cache.size },
+  disk: { bytes: disk.bytes.slice(0, disk.size), size: disk.size },
+  changes: [...changes],
+  dirty: new Set(dirty),
+  forsaken: new Set(forsaken),
+})
 
 const grow = (content: Content, size: number): void => {
   if (content.bytes.length >= size) return
@@ -89,12 +103,15 @@ const copyInto = (target: Content, source: Content): void => {
  * `mishap` is asked before each operation; its answers and `random` decide everything, so that the same ones repeat a run.
  * `names` of new and deleted files become durable when a log or journal is synced or the deletion says so, as SQLite does on Unix.
  */
-export const openFileSystem = (random: Random, mishap: (operation: Operation) => Mishap | undefined): FileSystem => {
-  let names = new Map<string, Inode>()
-  let durable_names = new Map<string, Inode>()
+export const openFileSystem = (random: Random, mishap: (operation: Operation) => Mishap | undefined): FileSystem =>
+  fileSystemOf(random, mishap, { now: new Map(), durable: new Map(), turn: 0 })
+
+const fileSystemOf = (random: Random, mishap: (operation: Operation) => Mishap | undefined, state: Names): FileSystem => {
+  let names = state.now
+  let durable_names = state.durable
   let capacity_bytes = Number.POSITIVE_INFINITY
   let alive = true
-  let turn = 0
+  let turn = state.turn
 
   const chance = (share: number): boolean => random.next() < share
   const below = (count: number): number => Math.floor(random.next() * count)
@@ -251,6 +268,9 @@ export const openFileSystem = (random: Random, mishap: (operation: Operation) =>
     resize: (bytes) => {
       capacity_bytes = bytes
     },
+    kill: () => {
+      alive = false
+    },
     restart: (loss) => {
       alive = true
       if (loss === 'process') return
@@ -282,6 +302,18 @@ export const openFileSystem = (random: Random, mishap: (operation: Operation) =>
         }
         forsaken.clear()
       }
+    },
+    fork: (other_random, other_mishap) => {
+      const copies = new Map<Inode, Inode>()
+      const copied = (from: Map<string, Inode>) =>
+        new Map(
+          [...from].map(([path, inode]) => {
+            const copy = copies.get(inode) ?? copyOf(inode)
+            copies.set(inode, copy)
+            return [path, copy] as const
+          }),
+        )
+      return fileSystemOf(other_random, other_mishap, { now: copied(names), durable: copied(durable_names), turn })
     },
     contents: () => [...names].map(([path, { cache }]) => [path, cache.bytes.slice(0, cache.size)] as const),
   }

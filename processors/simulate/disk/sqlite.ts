@@ -11,8 +11,6 @@ export type Computer = {
   readonly files: FileSystem
   /** Opens a connection. */
   connect(path: string, options: { readonly readonly: boolean; readonly must_exist: boolean }): Handle
-  /** Drops every connection, as the end of the process does. The file system has to be dead, or nothing may be under way. */
-  abandon(): void
 }
 
 const shm_locks = 8
@@ -34,7 +32,14 @@ type OpenFile = {
 
 /** What the calls of SQLite are answered from; one at a time, because a WebAssembly instance has one default file system. */
 let current:
-  | { files: FileSystem; random: Random; open: Map<number, OpenFile>; shared: Map<string, Shared>; now_ms: number }
+  | {
+      files: FileSystem
+      random: Random
+      open: Map<number, OpenFile>
+      shared: Map<string, Shared>
+      now_ms: number
+      abandon: () => void
+    }
   | undefined
 let loaded: Promise<Sqlite> | undefined
 
@@ -252,10 +257,14 @@ type Row = unknown[] | Record<string, unknown>
 export const openComputer = async (files: FileSystem, random: Random): Promise<Computer> => {
   const sqlite = await load()
   const { capi, wasm } = sqlite
-  current = { files, random, open: new Map(), shared: new Map(), now_ms: 1_790_000_000_000 }
+  abandonComputer()
+  current = { files, random, open: new Map(), shared: new Map(), now_ms: 1_790_000_000_000, abandon: () => {} }
   // Forgets the numbers of the last computer: the next are drawn from this one's.
   capi.sqlite3_randomness(0, 0 as never)
   const closers = new Set<() => void>()
+  current.abandon = () => {
+    for (const close of [...closers]) close()
+  }
 
   const connect: Computer['connect'] = (path, { readonly, must_exist }) => {
     const db_at = wasm.allocPtr(1)
@@ -273,11 +282,16 @@ export const openComputer = async (files: FileSystem, random: Random): Promise<C
     }
     capi.sqlite3_extended_result_codes(db, 1)
     const statements = new Set<number>()
+    /** As better-sqlite3 says it; what a dead process still tries must not reach freed memory. */
+    const ensureOpen = (is_open: boolean): void => {
+      if (!is_open) throw new SqliteError('The database connection is not open', 'SQLITE_MISUSE')
+    }
     const check = (code: number): void => {
       if (code !== 0) fail(capi.sqlite3_extended_errcode(db))
     }
 
     const prepare = (sql: string) => {
+      ensureOpen(closers.has(close))
       const out = wasm.allocPtr(1)
       const prepared = capi.sqlite3_prepare_v2(db, sql, -1, out as never, null as never)
       const statement = wasm.peekPtr(out) as never
@@ -330,9 +344,11 @@ export const openComputer = async (files: FileSystem, random: Random): Promise<C
         return Object.fromEntries(Array.from({ length: count }, (_, i) => [capi.sqlite3_column_name(statement, i), column(i)]))
       }
       const rows = function* (values: readonly Bound[]): Generator<unknown, void> {
+        ensureOpen(statements.has(Number(statement)))
         try {
           bind(values)
           for (;;) {
+            ensureOpen(statements.has(Number(statement)))
             const code = capi.sqlite3_step(statement)
             if (code === capi.SQLITE_DONE) return
             if (code !== capi.SQLITE_ROW) fail(capi.sqlite3_extended_errcode(db))
@@ -365,7 +381,10 @@ export const openComputer = async (files: FileSystem, random: Random): Promise<C
       }
       return self
     }
-    const exec = (sql: string) => check(capi.sqlite3_exec(db, sql, 0 as never, 0 as never, 0 as never))
+    const exec = (sql: string): void => {
+      ensureOpen(closers.has(close))
+      check(capi.sqlite3_exec(db, sql, 0 as never, 0 as never, 0 as never))
+    }
     const finalize = (pointer: number): void => {
       statements.delete(pointer)
       capi.sqlite3_finalize(pointer as never)
@@ -404,18 +423,17 @@ export const openComputer = async (files: FileSystem, random: Random): Promise<C
         return Object.assign(around('BEGIN'), { immediate: around('BEGIN IMMEDIATE') })
       },
       get inTransaction() {
-        return capi.sqlite3_get_autocommit(db) === 0
+        return closers.has(close) && capi.sqlite3_get_autocommit(db) === 0
       },
       close,
     }
     return handle as unknown as Handle
   }
 
-  return {
-    files,
-    connect,
-    abandon: () => {
-      for (const close of [...closers]) close()
-    },
-  }
+  return { files, connect }
+}
+
+/** Drops every connection that is still open, as the end of a process does: call it once its file system is dead. */
+export const abandonComputer = (): void => {
+  current?.abandon()
 }
