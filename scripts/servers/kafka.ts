@@ -63,6 +63,8 @@ export type KafkaServer = {
   pids(): readonly number[]
   /** Clean stop of all brokers; removes a temporary data folder. Idempotent. */
   stop(): Promise<void>
+  /** Clean stop of one broker, by index; its data stays. */
+  stopOne(broker: number): Promise<void>
   /** SIGKILL of one broker (by index) or all. */
   kill9(broker?: number): Promise<void>
   /** Starts the brokers that are down, on their ports and data. */
@@ -197,6 +199,7 @@ export const startKafka = async (options: KafkaOptions = {}): Promise<KafkaServe
     data_dir,
     pids: () => daemons.flatMap((daemon) => (daemon?.alive() === true ? [daemon.pid] : [])),
     stop,
+    stopOne: async (broker) => daemons[broker]?.stop(),
     kill9: async (broker) => {
       await Promise.all(daemons.map((daemon, index) => (broker === undefined || broker === index ? daemon?.kill9() : undefined)))
     },

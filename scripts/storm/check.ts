@@ -35,7 +35,7 @@ type RawInteraction = {
 
 const placeOf = (topic: string, partition: number, offset: number): string => `${topic}/${partition}/${offset}`
 
-/** Reads everything once; the topics may be read by nobody afterwards, since their ends are marked. */
+/** Reads everything once. */
 export const look = async (site: Site): Promise<Seen> => {
   const { brokers, registry } = site.options
   const read = await readAll(brokers, [site.events, site.interactions, site.profiles, site.dead_letters])

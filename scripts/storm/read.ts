@@ -1,10 +1,12 @@
 /**
- * Reads topics read-committed with a plain kafkajs consumer and decodes with plain avsc: nothing here is the pipeline's own code. The end of
- * each partition is marked with a record first, and read up to; whatever hides it (an open transaction) shows as a time-out.
+ * Reads topics and decodes them with plain avsc, for the checks. kafkajs' consumer would not do: it delivers records of aborted transactions
+ * (see hideAborted in adapters/kafka/inside.ts). So this fetches everything, markers included, and tells by itself what was committed.
  */
-import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import avsc from 'avsc'
 import { Kafka, logLevel } from 'kafkajs'
+import { type FetchedMessage, type OpenedKafka, openInside } from '../../processors/adapters/kafka/inside.ts'
+import type { TopicPartition } from '../../processors/domain/record.ts'
 
 export type PlainRecord = {
   readonly topic: string
@@ -16,7 +18,7 @@ export type PlainRecord = {
   readonly timestamp_ms: number
 }
 
-const end_header = 'storm-end'
+const read_uncommitted = 0
 
 const client = (brokers: string) =>
   new Kafka({ clientId: 'storm', brokers: brokers.split(','), logLevel: logLevel.NOTHING, retry: { retries: 20 } })
@@ -34,6 +36,18 @@ export const endsOf = async (
       low: Number(low),
       high: Number(high),
     }))
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+/** Node ids of the leaders of a topic's partitions, by partition; those without a leader are left out. */
+export const leadersOf = async (brokers: string, topic: string): Promise<readonly number[]> => {
+  const admin = await openAdmin(brokers)
+  try {
+    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const partitions = topics[0]?.partitions ?? []
+    return partitions.toSorted((a, b) => a.partitionId - b.partitionId).flatMap(({ leader }) => (leader > 0 ? [leader] : []))
   } finally {
     await admin.disconnect()
   }
@@ -67,84 +81,117 @@ export const produceRaw = async (
   }
 }
 
-/**
- * Every committed record of the topics, by topic, partitions in order of offsets. Marks the ends, so nothing may go on reading the topics
- * afterwards. Throws when an end cannot be reached within the patience.
- */
-export const readAll = async (
-  brokers: string,
-  topics: readonly string[],
-  patience_ms = 60_000,
-): Promise<ReadonlyMap<string, readonly PlainRecord[]>> => {
-  const mark = randomBytes(6).toString('hex')
-  const open = new Set<string>()
-  for (const topic of topics) {
-    const partitions = await endsOf(brokers, topic)
-    for (const { partition } of partitions) open.add(`${topic}/${partition}`)
-    await produceRaw(
-      brokers,
-      topic,
-      partitions.map(({ partition }) => ({
-        key: 'storm-end',
-        value: Buffer.from('end'),
-        partition,
-        headers: { [end_header]: mark },
-      })),
-    )
-  }
-  const records = new Map<string, PlainRecord[]>(topics.map((topic) => [topic, []]))
-  const consumer = client(brokers).consumer({ groupId: `storm-${mark}`, maxWaitTimeInMs: 200, readUncommitted: false })
-  await consumer.connect()
-  try {
-    await consumer.subscribe({ topics: [...topics], fromBeginning: true })
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new Error(`The ends of ${[...open].join(', ')} cannot be read: an open transaction hides them.`))
-      }, patience_ms)
-      const done = () => {
-        clearTimeout(timer)
-        resolve()
+const marker_kind = (key: Buffer | null): number => (key !== null && key.length >= 4 ? key.readInt16BE(2) : -1)
+
+/** One partition from its oldest record to its end, everything in it: aborted records and markers too. */
+const readPartition = async (
+  inside: OpenedKafka,
+  at: TopicPartition,
+  patience_ms: number,
+): Promise<readonly FetchedMessage[]> => {
+  const began_ms = performance.now()
+  const all: FetchedMessage[] = []
+  let offset = -1
+  let bytes = 1 << 20
+  for (;;) {
+    const cluster = inside.cluster()
+    try {
+      await cluster.connect()
+      await cluster.addTargetTopic(at.topic)
+      const leader = cluster.findTopicPartitionMetadata(at.topic).find(({ partitionId }) => partitionId === at.partition)?.leader
+      if (leader === undefined || leader < 0) throw new Error(`${at.topic}/${at.partition} has no leader.`)
+      const broker = await cluster.findBroker({ nodeId: leader })
+      if (offset < 0) {
+        const [first] = await cluster.fetchTopicsOffset([
+          { topic: at.topic, partitions: [{ partition: at.partition }], fromBeginning: true },
+        ])
+        offset = Number(first!.partitions[0]!.offset)
       }
-      if (open.size === 0) return done()
-      consumer
-        .run({
-          autoCommit: false,
-          partitionsConsumedConcurrently: 4,
-          eachBatch: async ({ batch }) => {
-            const into = records.get(batch.topic)!
-            const place = `${batch.topic}/${batch.partition}`
-            for (const message of batch.messages) {
-              if (!open.has(place)) break
-              const headers = Object.fromEntries(
-                Object.entries(message.headers ?? {}).map(([name, value]) => [
-                  name,
-                  String(Array.isArray(value) ? value[0] : (value ?? '')),
-                ]),
-              )
-              const own = headers[end_header]
-              if (own === mark) {
-                open.delete(place)
-                if (open.size === 0) done()
-              }
-              if (own !== undefined) continue
-              into.push({
-                topic: batch.topic,
-                partition: batch.partition,
-                offset: Number(message.offset),
-                key: message.key === null ? null : message.key.toString('utf8'),
-                value: message.value,
-                headers,
-                timestamp_ms: Number(message.timestamp),
-              })
-            }
-          },
+      for (;;) {
+        const { responses } = await broker.fetch({
+          isolationLevel: read_uncommitted,
+          maxWaitTime: 0,
+          minBytes: 0,
+          maxBytes: bytes,
+          topics: [{ topic: at.topic, partitions: [{ partition: at.partition, fetchOffset: String(offset), maxBytes: bytes }] }],
         })
-        .catch(reject)
-    })
-  } finally {
-    await consumer.disconnect()
+        const answer = responses[0]!.partitions[0]!
+        const from: number = offset
+        all.push(...answer.messages.filter((message) => Number(message.offset) >= from))
+        const last = answer.messages.at(-1)
+        const next: number = last === undefined ? offset : Math.max(offset, Number(last.offset) + 1)
+        if (next >= Number(answer.highWatermark)) return all
+        // Batches that compaction emptied are not shown: the fetch must reach behind them.
+        if (next === offset && bytes >= 1 << 26) throw new Error(`${at.topic}/${at.partition} cannot be read beyond ${offset}.`)
+        bytes = next === offset ? bytes * 8 : 1 << 20
+        offset = next
+      }
+    } catch (error) {
+      if (performance.now() - began_ms > patience_ms) throw error
+      await sleep(500)
+    } finally {
+      inside.cut(cluster)
+    }
   }
-  for (const list of records.values()) list.sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+}
+
+export type ReadTopics = ReadonlyMap<string, readonly PlainRecord[]>
+
+/**
+ * Every committed record of the topics, by topic, partitions in order of offsets. Whether a record is committed is told by the next marker
+ * of its producer in the partition, not by the broker's list of aborted transactions, nor by kafkajs' or the pipeline's filter. Throws
+ * where a transaction is still open.
+ */
+export const readAll = async (brokers: string, topics: readonly string[], patience_ms = 60_000): Promise<ReadTopics> => {
+  const records = new Map<string, PlainRecord[]>()
+  const inside = openInside(client(brokers), { retries: 5 })
+  try {
+    for (const topic of topics) {
+      const into: PlainRecord[] = []
+      records.set(topic, into)
+      const ends = await endsOf(brokers, topic)
+      for (const { partition } of ends.toSorted((a, b) => a.partition - b.partition)) {
+        const began_ms = performance.now()
+        let committed: FetchedMessage[]
+        for (;;) {
+          const all = await readPartition(inside, { topic, partition }, patience_ms)
+          committed = []
+          /** Producers whose next marker, seen from the end, is a commit. */
+          const commits = new Map<string, boolean>()
+          let open = 0
+          for (const message of all.toReversed()) {
+            const { producerId, inTransaction } = message.batchContext
+            if (message.isControlRecord) commits.set(producerId, marker_kind(message.key) === 1)
+            else if (!inTransaction || commits.get(producerId) === true) committed.push(message)
+            else if (!commits.has(producerId)) open++
+          }
+          if (open === 0) break
+          if (performance.now() - began_ms > patience_ms)
+            throw new Error(
+              `${topic}/${partition}: ${open} records of a transaction that is still open after ${patience_ms / 1000} s.`,
+            )
+          await sleep(500)
+        }
+        for (const message of committed.toReversed())
+          into.push({
+            topic,
+            partition,
+            offset: Number(message.offset),
+            key: message.key === null ? null : message.key.toString('utf8'),
+            value: message.value,
+            headers: Object.fromEntries(
+              Object.entries(message.headers).map(([name, value]) => [
+                name,
+                String(Array.isArray(value) ? value[0] : (value ?? '')),
+              ]),
+            ),
+            timestamp_ms: Number(message.timestamp),
+          })
+      }
+    }
+  } finally {
+    inside.cutAll()
+  }
   return records
 }
 
