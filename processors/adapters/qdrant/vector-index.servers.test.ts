@@ -26,7 +26,9 @@ const law_bytes_max = 150_000
 
 const remove = async (at: string): Promise<void> => {
   const client = new QdrantClient({ url: at, checkCompatibility: false, ...(api_key ? { headers: { 'api-key': api_key } } : {}) })
-  await client.deleteCollection(`${collection}-${model_digest.slice(0, 8)}-v1`)
+  const { collections } = await client.getCollections()
+  for (const { name } of collections)
+    if (name.startsWith(`${collection}-${model_digest.slice(0, 8)}`)) await client.deleteCollection(name)
 }
 
 const recorded: Record<string, readonly Exchange[]> = {}
@@ -139,7 +141,7 @@ afterAll(async () => {
       commit?: string
     }
     const written: Recording = {
-      how: 'RECORD=1 node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects servers processors/adapters/qdrant',
+      how: 'RECORD=1 node --experimental-vm-modules node_modules/jest/bin/jest.js --selectProjects=servers --testPathPatterns=adapters/qdrant',
       server: `Qdrant ${version}${commit === undefined ? '' : ` (${commit.slice(0, 8)})`}`,
       client: '@qdrant/js-client-rest 1.19.0',
       ...condensed(kept),

@@ -67,7 +67,7 @@ describe('a faulty server', () => {
     expect(requests[2]).toEqual(requests[0])
     expect(requests[0]).toMatchObject({
       method: 'PUT',
-      path: '/collections/entrepot-contract-c0ffee00-v1/points?wait=true',
+      path: '/collections/entrepot-contract-c0ffee00/points?wait=true',
       body: {
         update_filter: { must: [{ key: 'version', range: { lt: 7 } }] },
         points: [{ payload: { version: 7, deleted: false } }],

@@ -1,10 +1,24 @@
 /**
  * VectorIndex on Qdrant 1.16 or newer, where conditional updates exist: one collection per model behind an alias,
  * named vectors `items` and `users`, every upsert guarded by `version < v`, acknowledged and completed before it returns.
+ *
+ * Readers and writers of a model name an alias of its own, `<collection>-<first 8 of the digest>`, so that a rebuild in another process
+ * takes all of them to the new collection in one step. The alias `<collection>` is for those who know no model.
  */
 import type { QdrantClient, Schemas } from '@qdrant/js-client-rest'
 import { Fault } from '../../domain/fault.ts'
-import type { Hit, PointWrite, Query, Space, StoredPoint, VectorIndex, VectorIndexAdmin } from '../../ports/vector-index.ts'
+import type {
+  Correction,
+  Hit,
+  IndexDescription,
+  PointVersion,
+  PointWrite,
+  Query,
+  Space,
+  StoredPoint,
+  VectorIndex,
+  VectorIndexAdmin,
+} from '../../ports/vector-index.ts'
 import { byRank, lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
 import type { ConnectionOptions } from './connection.ts'
 import { connectQdrant, statusOf } from './connection.ts'
@@ -25,6 +39,8 @@ const request_bytes_max = 16 * 1024 * 1024
 const number_bytes = 21
 
 const queries_per_call = 100
+/** Each correction has a condition of its own. */
+const corrections_per_call = 50
 const points_per_read = 500
 
 /** Fields of ItemCard that filters name, indexed before anything is loaded. Numbers as float, which finds whole ones too. */
@@ -66,8 +82,8 @@ const olderThan = (version: string, least: readonly number[]): boolean => {
 }
 
 /** Points that fit one request: by count, and by bytes as far as they can be told before they are written out. */
-export const batchesOf = (points: readonly PointWrite[], points_max: number): readonly (readonly PointWrite[])[] => {
-  const batches: PointWrite[][] = []
+export const batchesOf = <P extends PointWrite>(points: readonly P[], points_max: number): readonly (readonly P[])[] => {
+  const batches: P[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (const point of points) {
     const own = 200 + 3 * point.id.length + (point.vector?.length ?? 0) * number_bytes + 3 * JSON.stringify(point.payload).length
@@ -84,11 +100,15 @@ export const batchesOf = (points: readonly PointWrite[], points_max: number): re
 const chunksOf = <T>(list: readonly T[], size: number): readonly (readonly T[])[] =>
   Array.from({ length: Math.ceil(list.length / size) }, (_, i) => list.slice(i * size, (i + 1) * size))
 
-/** Nothing is sent before the first call. Its collection is `<collection>-<first 8 of the digest>-v1`. */
+/**
+ * Nothing is sent before the first call. Its first collection is `<collection>-<first 8 of the digest>-v1`, those of rebuilds have
+ * `-g2`, `-g3` … behind it.
+ */
 export const openQdrantIndex = (options: QdrantOptions): { readonly index: VectorIndex; readonly admin: QdrantAdmin } => {
   const { dims, batch_points_max = 500, replication_factor = 1 } = options
   const alias = options.collection
-  const collection = `${alias}-${options.model_digest.slice(0, 8)}-${schema_version}`
+  const model_alias = `${alias}-${options.model_digest.slice(0, 8)}`
+  const first_collection = `${model_alias}-${schema_version}`
   const { call, address, close } = connectQdrant(options)
   const replicated = replication_factor > 1
   const consistency = replicated ? { consistency: 'majority' as const } : {}
@@ -116,7 +136,7 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
   const cutsATie = (hits: readonly Hit[], limit: number, asked: number): boolean =>
     hits.length === asked && hits[limit - 1]!.similarity === hits.at(-1)!.similarity
 
-  const searchSome = async (queries: readonly Query[]): Promise<readonly (readonly Hit[])[]> => {
+  const searchSome = async (collection: string, queries: readonly Query[]): Promise<readonly (readonly Hit[])[]> => {
     const vectors = queries.map((query) => Array.from(usableVector(query.vector, dims)))
     const answers: (readonly Hit[])[] = queries.map(() => [])
     let open = queries.map((query, at) => ({ at, asked: query.limit + ties_first })).filter(({ at }) => queries[at]!.limit > 0)
@@ -135,13 +155,17 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
     return answers
   }
 
-  const index: VectorIndex = {
-    async search(queries) {
+  const usable = <P extends PointWrite>(point: P): P =>
+    point.vector === null ? point : { ...point, vector: usableVector(point.vector, dims) }
+
+  /** Reads and writes of one collection, by its name or an alias. */
+  const over = (collection: string) => ({
+    async search(queries: readonly Query[]): Promise<readonly (readonly Hit[])[]> {
       const answers: (readonly Hit[])[] = []
-      for (const some of chunksOf(queries, queries_per_call)) answers.push(...(await searchSome(some)))
+      for (const some of chunksOf(queries, queries_per_call)) answers.push(...(await searchSome(collection, some)))
       return answers
     },
-    async points(space, ids) {
+    async points(space: Space, ids: readonly string[]): Promise<ReadonlyMap<string, StoredPoint>> {
       const found = new Map<string, StoredPoint>()
       for (const some of chunksOf([...new Set(ids)], points_per_read)) {
         const points = await call('a read of points', (qdrant) =>
@@ -159,11 +183,8 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
       }
       return found
     },
-    async write(points, version) {
-      const usable = lastOfEach(points).map((point) =>
-        point.vector === null ? point : { ...point, vector: usableVector(point.vector, dims) },
-      )
-      for (const batch of batchesOf(usable, batch_points_max))
+    async write(points: readonly PointWrite[], version: number): Promise<void> {
+      for (const batch of batchesOf(lastOfEach(points).map(usable), batch_points_max))
         await call('an upsert', async (qdrant) => {
           const result = await qdrant.upsert(collection, {
             wait: true,
@@ -173,108 +194,29 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
           completed('an upsert', result)
         })
     },
-  }
-
-  const versionOf = async (): Promise<string> => {
-    const { title, version } = await call('a greeting', (qdrant) => qdrant.versionInfo())
-    if (!/qdrant/i.test(title)) throw new Fault('index.version', `What answers at ${address} is not Qdrant.`)
-    if (olderThan(version, version_min))
-      throw new Fault(
-        'index.version',
-        `Qdrant at ${address} is ${version}; Entrepot needs ${version_min.join('.')} or newer, for conditional updates.`,
-        { version },
-      )
-    return version
-  }
-
-  const createCollection = async (qdrant: QdrantClient): Promise<void> => {
-    try {
-      await qdrant.createCollection(collection, {
-        vectors: Object.fromEntries(spaces.map((space) => [space, { size: dims, distance: 'Cosine' as const }])),
-        // Without clipping (quantile 1.0) int8 keeps a recall@10 of 0.992, with rescoring of twice as many 0.999.
-        quantization_config: { scalar: { type: 'int8', quantile: 1, always_ram: true } },
-        ...(replicated ? { replication_factor, write_consistency_factor: Math.floor(replication_factor / 2) + 1 } : {}),
-      })
-    } catch (error) {
-      // Another process was quicker.
-      if (statusOf(error) !== 409) throw error
-    }
-  }
-
-  const assertDimensions = (info: Schemas['CollectionInfo']): void => {
-    const vectors = info.config.params.vectors as Readonly<Record<string, { readonly size?: number } | undefined>> | undefined
-    for (const space of spaces) {
-      const stored = vectors?.[space]?.size
-      if (stored !== dims)
-        throw new Fault(
-          'index.dimension',
-          `Collection ${collection} at ${address} holds ${space} of ${stored ?? 'no'} dimensions; the model makes ${dims}.`,
-          { dims, dims_stored: stored ?? 0 },
-        )
-    }
-  }
-
-  const createIndexes = async (info: Schemas['CollectionInfo']): Promise<void> => {
-    const fields: readonly (readonly [string, Schemas['PayloadFieldSchema']])[] = [
-      ['version', { type: 'integer', lookup: false, range: true }],
-      ['deleted', 'bool'],
-      ['space', 'keyword'],
-      ...Object.entries(indexed_fields).map(([field, type]) => [`payload.${field}`, type] as const),
-    ]
-    for (const [field_name, field_schema] of fields) {
-      if (info.payload_schema[field_name] !== undefined) continue
-      await call('the creation of a payload index', async (qdrant) =>
-        completed(
-          'the creation of a payload index',
-          await qdrant.createPayloadIndex(collection, { field_name, field_schema, wait: true }),
-        ),
-      )
-    }
-  }
-
-  const aliased = async (): Promise<string | undefined> => {
-    const own = await call('a look at aliases', (qdrant) => qdrant.getCollectionAliases(collection))
-    if (own.aliases.some(({ alias_name }) => alias_name === alias)) return collection
-    const { aliases } = await call('a look at aliases', (qdrant) => qdrant.getAliases())
-    return aliases.find(({ alias_name }) => alias_name === alias)?.collection_name
-  }
-
-  const pointAlias = async (from: string | undefined): Promise<void> => {
-    await call('a change of aliases', async (qdrant) =>
-      completed(
-        'a change of aliases',
-        await qdrant.updateCollectionAliases({
-          actions: [
-            ...(from === undefined ? [] : [{ delete_alias: { alias_name: alias } }]),
-            { create_alias: { collection_name: collection, alias_name: alias } },
-          ],
-        }),
-      ),
-    )
-  }
-
-  const admin: QdrantAdmin = {
-    async ensure() {
-      await versionOf()
-      const { exists } = await call('a look for the collection', (qdrant) => qdrant.collectionExists(collection))
-      if (!exists) await call('the creation of the collection', createCollection)
-      const info = await call('a look at the collection', (qdrant) => qdrant.getCollection(collection))
-      assertDimensions(info)
-      await createIndexes(info)
-      if ((await aliased()) === undefined) await pointAlias(undefined)
+    async correct(points: readonly Correction[]): Promise<void> {
+      for (const batch of batchesOf(points.map(usable), corrections_per_call))
+        await call('a correction', async (qdrant) => {
+          const result = await qdrant.upsert(collection, {
+            wait: true,
+            points: batch.map(({ space, id, version, vector, payload }) => toPoint(space, id, version, vector, payload)),
+            update_filter: asSeen(batch),
+          })
+          completed('a correction', result)
+        })
     },
-    async describe() {
+    async describe(): Promise<IndexDescription> {
       const version = await versionOf()
       const count = async (space: Space): Promise<number> =>
         (await call('a count', (qdrant) => qdrant.count(collection, { filter: { must: liveIn(space) }, exact: true }))).count
       return {
-        collection,
+        collection: collection === model_alias ? ((await targetOf(model_alias)) ?? first_collection) : collection,
         dims,
         points: { items: await count('items'), users: await count('users') },
         engine: `qdrant ${version}`,
       }
     },
-    async *versions(space) {
+    async *versions(space: Space): AsyncGenerator<PointVersion> {
       let offset: Schemas['ScrollResult']['next_page_offset']
       do {
         const from = offset
@@ -292,6 +234,152 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
         offset = page.next_page_offset
       } while (offset !== undefined && offset !== null)
     },
+  })
+
+  /** Lets an upsert touch a point only where its stored version is the one that was seen. */
+  const asSeen = (points: readonly Correction[]): Schemas['Filter'] => {
+    const seen = points.flatMap(({ space, id, seen }) =>
+      seen === null ? [] : [{ must: [{ has_id: [pointId(space, id)] }, { key: 'version', range: { gte: seen, lte: seen } }] }],
+    )
+    return seen.length === 0 ? { must: [{ has_id: [] }] } : { should: seen }
+  }
+
+  const versionOf = async (): Promise<string> => {
+    const { title, version } = await call('a greeting', (qdrant) => qdrant.versionInfo())
+    if (!/qdrant/i.test(title)) throw new Fault('index.version', `What answers at ${address} is not Qdrant.`)
+    if (olderThan(version, version_min))
+      throw new Fault(
+        'index.version',
+        `Qdrant at ${address} is ${version}; Entrepot needs ${version_min.join('.')} or newer, for conditional updates.`,
+        { version },
+      )
+    return version
+  }
+
+  const createCollection = async (qdrant: QdrantClient, collection: string): Promise<void> => {
+    try {
+      await qdrant.createCollection(collection, {
+        vectors: Object.fromEntries(spaces.map((space) => [space, { size: dims, distance: 'Cosine' as const }])),
+        // Without clipping (quantile 1.0) int8 keeps a recall@10 of 0.992, with rescoring of twice as many 0.999.
+        quantization_config: { scalar: { type: 'int8', quantile: 1, always_ram: true } },
+        ...(replicated ? { replication_factor, write_consistency_factor: Math.floor(replication_factor / 2) + 1 } : {}),
+      })
+    } catch (error) {
+      // Another process was quicker.
+      if (statusOf(error) !== 409) throw error
+    }
+  }
+
+  const assertDimensions = (collection: string, info: Schemas['CollectionInfo']): void => {
+    const vectors = info.config.params.vectors as Readonly<Record<string, { readonly size?: number } | undefined>> | undefined
+    for (const space of spaces) {
+      const stored = vectors?.[space]?.size
+      if (stored !== dims)
+        throw new Fault(
+          'index.dimension',
+          `Collection ${collection} at ${address} holds ${space} of ${stored ?? 'no'} dimensions; the model makes ${dims}.`,
+          { dims, dims_stored: stored ?? 0 },
+        )
+    }
+  }
+
+  const createIndexes = async (collection: string, info: Schemas['CollectionInfo']): Promise<void> => {
+    const fields: readonly (readonly [string, Schemas['PayloadFieldSchema']])[] = [
+      ['version', { type: 'integer', lookup: false, range: true }],
+      ['deleted', 'bool'],
+      ['space', 'keyword'],
+      ...Object.entries(indexed_fields).map(([field, type]) => [`payload.${field}`, type] as const),
+    ]
+    for (const [field_name, field_schema] of fields) {
+      if (info.payload_schema[field_name] !== undefined) continue
+      await call('the creation of a payload index', async (qdrant) =>
+        completed(
+          'the creation of a payload index',
+          await qdrant.createPayloadIndex(collection, { field_name, field_schema, wait: true }),
+        ),
+      )
+    }
+  }
+
+  const aliases = async (): Promise<readonly Schemas['AliasDescription'][]> =>
+    (await call('a look at aliases', (qdrant) => qdrant.getAliases())).aliases
+
+  /** The collection behind an alias. */
+  const targetOf = async (name: string): Promise<string | undefined> =>
+    (await aliases()).find(({ alias_name }) => alias_name === name)?.collection_name
+
+  /** Points some aliases at a collection, in one step. */
+  const pointAt = async (collection: string, names: readonly string[], replaced: readonly string[]): Promise<void> => {
+    await call('a change of aliases', async (qdrant) =>
+      completed(
+        'a change of aliases',
+        await qdrant.updateCollectionAliases({
+          actions: [
+            ...replaced.map((alias_name) => ({ delete_alias: { alias_name } })),
+            ...names.map((alias_name) => ({ create_alias: { collection_name: collection, alias_name } })),
+          ],
+        }),
+      ),
+    )
+  }
+
+  const removeCollection = async (collection: string): Promise<void> => {
+    await call('the removal of a collection', (qdrant) => qdrant.deleteCollection(collection))
+  }
+
+  const prepare = async (collection: string): Promise<void> => {
+    const info = await call('a look at the collection', (qdrant) => qdrant.getCollection(collection))
+    assertDimensions(collection, info)
+    await createIndexes(collection, info)
+  }
+
+  const generationOf = (collection: string): number =>
+    Number(/-g(?<generation>\d+)$/u.exec(collection)?.groups?.['generation'] ?? 1)
+
+  const { versions, describe, correct, ...index } = over(model_alias)
+
+  const admin: QdrantAdmin = {
+    async ensure() {
+      await versionOf()
+      const live = (await targetOf(model_alias)) ?? first_collection
+      if (live === first_collection) {
+        const { exists } = await call('a look for the collection', (qdrant) => qdrant.collectionExists(live))
+        if (!exists) await call('the creation of the collection', (qdrant) => createCollection(qdrant, live))
+      }
+      await prepare(live)
+      const names = new Set((await aliases()).map(({ alias_name }) => alias_name))
+      const wanting = [model_alias, alias].filter((name) => !names.has(name))
+      if (wanting.length > 0) await pointAt(live, wanting, [])
+    },
+    describe,
+    versions,
+    correct,
+    async stage() {
+      const live = (await targetOf(model_alias)) ?? first_collection
+      const collection = `${first_collection}-g${generationOf(live) + 1}`
+      const { exists } = await call('a look for the collection', (qdrant) => qdrant.collectionExists(collection))
+      if (exists) await removeCollection(collection)
+      await call('the creation of the collection', (qdrant) => createCollection(qdrant, collection))
+      await prepare(collection)
+      return {
+        ...over(collection),
+        async promote() {
+          const before = await aliases()
+          const replaced = before.find(({ alias_name }) => alias_name === model_alias)?.collection_name
+          if (replaced === collection) return
+          // The alias of those who know no model follows where it led to this model.
+          const moved = before
+            .filter(
+              ({ alias_name, collection_name }) =>
+                alias_name === model_alias || (alias_name === alias && collection_name === replaced),
+            )
+            .map(({ alias_name }) => alias_name)
+          await pointAt(collection, [...new Set([model_alias, ...moved])], moved)
+          if (replaced !== undefined) await removeCollection(replaced)
+        },
+        discard: () => removeCollection(collection),
+      }
+    },
     async purge(space, version) {
       const filter = {
         must: [
@@ -300,9 +388,9 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
           { key: 'version', range: { lt: version } },
         ],
       }
-      const { count } = await call('a count', (qdrant) => qdrant.count(collection, { filter, exact: true }))
+      const { count } = await call('a count', (qdrant) => qdrant.count(model_alias, { filter, exact: true }))
       if (count > 0)
-        await call('a purge', async (qdrant) => completed('a purge', await qdrant.delete(collection, { wait: true, filter })))
+        await call('a purge', async (qdrant) => completed('a purge', await qdrant.delete(model_alias, { wait: true, filter })))
       return count
     },
     async probe() {
@@ -325,8 +413,10 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
       return { version, warnings }
     },
     async promote() {
-      const from = await aliased()
-      if (from !== collection) await pointAlias(from)
+      const all = await aliases()
+      const target = (name: string) => all.find(({ alias_name }) => alias_name === name)?.collection_name
+      const live = target(model_alias) ?? first_collection
+      if (target(alias) !== live) await pointAt(live, [alias], target(alias) === undefined ? [] : [alias])
     },
     async close() {
       close()
