@@ -81,6 +81,13 @@ export const sqliteFault = (path: string, error: unknown, writing = false): Faul
   return new Fault('defect.unexpected', `${path}: ${message}`, detail, error)
 }
 
+/** SQLITE_IOERR, below which lie the kinds of it. */
+const sqlite_ioerr = 10
+
+/** The check of a file goes on where a page cannot be read, and lists it among the damages with the error's number. */
+const isReadError = (found: string | undefined): boolean =>
+  (Number(found?.match(/error code=(\d+)/)?.[1] ?? 0) & 0xff) === sqlite_ioerr
+
 /** Runs statements, and says what went wrong as a fault. */
 export const sqliteGuard = <T>(path: string, work: () => T, writing = false): T => {
   try {
@@ -97,7 +104,8 @@ export const sqliteGuard = <T>(path: string, work: () => T, writing = false): T 
  */
 export const configure = (handle: Handle, options: { cache_bytes: number; file_bytes_max: number }): void => {
   handle.pragma(`page_size = ${page_bytes}`)
-  const mode = handle.pragma('journal_mode = WAL', { simple: true })
+  // To its end, not to its first row: that says "wal" before the change is committed, and a failed commit would go unnoticed.
+  const [{ journal_mode: mode }] = handle.pragma('journal_mode = WAL') as [{ journal_mode: string }]
   if (mode !== 'wal')
     throw new Fault(
       'config.invalid',
@@ -110,6 +118,17 @@ export const configure = (handle: Handle, options: { cache_bytes: number; file_b
   handle.pragma('temp_store = MEMORY')
   if (Number.isFinite(options.file_bytes_max))
     handle.pragma(`max_page_count = ${Math.floor(options.file_bytes_max / page_bytes)}`)
+}
+
+/**
+ * Copies what the write-ahead log holds into the file and syncs that, before anyone believes it. What an earlier process wrote may be
+ * readable without being on the disk: it died before its fsync, or the fsync failed, after which the system counts the pages as
+ * clean and never writes them again. Later commits would lie behind a hole that only a loss of power shows.
+ */
+const settle = (path: string, handle: Handle): void => {
+  const [copied] = handle.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+  if (copied?.busy !== 0)
+    throw new Fault('log.unavailable', `${path} is being read by another process. Stop it, or try again.`, { path })
 }
 
 /**
@@ -199,6 +218,8 @@ export const openDatabaseOn = (machine: Machine, folder: string, options: Databa
   const opening: Handle[] = []
   const check = (handle: Handle): void => {
     const [found] = sqliteGuard(path, () => handle.pragma('quick_check(1)', { simple: false })) as { quick_check: string }[]
+    if (isReadError(found?.quick_check))
+      throw new Fault('log.unavailable', `${path} cannot be read (${found?.quick_check}). Look at the disk it lies on.`, { path })
     if (found?.quick_check !== 'ok')
       throw new Fault('log.corrupt', `${path} is damaged (${found?.quick_check}). Restore the folder from a copy.`, { path })
   }
@@ -209,6 +230,7 @@ export const openDatabaseOn = (machine: Machine, folder: string, options: Databa
       if (access === 'own') {
         configure(handle, settings)
         if ((machine.fileBytes(path) ?? 0) <= check_bytes_max) check(handle)
+        settle(path, handle)
       }
       let closed = false
       return {
