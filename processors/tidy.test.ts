@@ -42,6 +42,24 @@ const layers: Record<string, { may: readonly string[]; npm: boolean }> = {
     ],
     npm: true,
   },
+  simulate: {
+    may: [
+      'domain',
+      'ports',
+      'flow',
+      'config',
+      'canonicalize',
+      'embed',
+      'index',
+      'learn',
+      'recommend',
+      'runtime',
+      'adapters',
+      'serve',
+      '.',
+    ],
+    npm: true,
+  },
   '.': { may: ['domain', 'flow', 'ports', 'canonicalize', 'embed', 'index', 'learn', 'recommend'], npm: false },
 }
 

@@ -5,8 +5,8 @@ import type { EventLog, EventLogAdmin, Subscription } from '../../ports/event-lo
 import { openAdmin } from './admin.ts'
 import { openAppender } from './appender.ts'
 import { kafkaFault } from './faults.ts'
-import { openInside } from './inside.ts'
-import { type KafkaOptions, kafka_retry, kafkaConfig, kafkaSettings } from './options.ts'
+import { type OpenedKafka, openInside } from './inside.ts'
+import { type KafkaOptions, type KafkaSettings, kafka_retry, kafkaConfig, kafkaSettings } from './options.ts'
 import { openReader } from './reader.ts'
 import { openSockets } from './sockets.ts'
 import { openSubscription } from './subscription.ts'
@@ -19,12 +19,6 @@ export const openKafkaLog = async (options: KafkaOptions): Promise<EventLog & Ev
   const settings = kafkaSettings(options)
   const sockets = openSockets()
   const inside = openInside(new Kafka({ ...kafkaConfig(options, settings), socketFactory: sockets.factory }), kafka_retry)
-  const reader = openReader(inside, settings.clock)
-  const admin = openAdmin(inside, reader, settings)
-  const appender = openAppender(inside, reader, settings)
-  const subscriptions = new Set<Subscription>()
-  let closed = false
-
   try {
     const probe = inside.cluster()
     await probe.connect()
@@ -34,6 +28,16 @@ export const openKafkaLog = async (options: KafkaOptions): Promise<EventLog & Ev
     sockets.end()
     throw kafkaFault(error, `Connecting to ${options.brokers.join(', ')}`)
   }
+  return kafkaLogOver(inside, settings, sockets.end)
+}
+
+/** The log over a client that is connected; simulation brings its own. `ended` is called when nothing of it is needed any more. */
+export const kafkaLogOver = (inside: OpenedKafka, settings: KafkaSettings, ended: () => void): EventLog & EventLogAdmin => {
+  const reader = openReader(inside, settings.clock)
+  const admin = openAdmin(inside, reader, settings)
+  const appender = openAppender(inside, reader, settings)
+  const subscriptions = new Set<Subscription>()
+  let closed = false
 
   const ensureOpen = () => {
     if (closed) throw new Fault('log.unavailable', 'The log is closed.')
@@ -68,7 +72,7 @@ export const openKafkaLog = async (options: KafkaOptions): Promise<EventLog & Ev
       await appender.close()
       await reader.close()
       inside.cutAll()
-      sockets.end()
+      ended()
     },
   }
 }

@@ -1,0 +1,28 @@
+/** Runs seeds in a thread of its own: a number in, a result out. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { runSeed, type SeedResult } from '../../processors/simulate/seed.ts'
+import type { FaultName } from '../../processors/simulate/weather.ts'
+import { openWorkshop } from '../../processors/simulate/workshop.ts'
+
+export type WorkerOptions = { readonly events: number; readonly keep_trace: boolean; readonly only?: readonly FaultName[] }
+/** What crosses back; a seed that threw is a violation like any other. */
+export type WorkerAnswer = SeedResult
+
+/** Resolves when all promise jobs that are ready have run. */
+export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+if (parentPort !== null) {
+  const port = parentPort
+  const options = workerData as WorkerOptions
+  const workshop = await openWorkshop()
+  port.on('message', (seed: number | null) => {
+    if (seed === null) return port.close()
+    runSeed(workshop, seed, { ...options, turn }).then(
+      (result) => port.postMessage(result satisfies WorkerAnswer),
+      (error: unknown) => {
+        throw error
+      },
+    )
+  })
+  port.postMessage('ready')
+}
