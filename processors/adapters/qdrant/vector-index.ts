@@ -6,7 +6,7 @@
  * takes all of them to the new collection in one step. The alias `<collection>` is for those who know no model.
  */
 import type { QdrantClient, Schemas } from '@qdrant/js-client-rest'
-import { Fault } from '../../domain/fault.ts'
+import { asFault, Fault } from '../../domain/fault.ts'
 import type {
   Correction,
   Hit,
@@ -357,8 +357,11 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
     async stage() {
       const live = (await targetOf(model_alias)) ?? first_collection
       const collection = `${first_collection}-g${generationOf(live) + 1}`
-      const { exists } = await call('a look for the collection', (qdrant) => qdrant.collectionExists(collection))
-      if (exists) await removeCollection(collection)
+      const { collections } = await call('a list of collections', (qdrant) => qdrant.getCollections())
+      const left_behind = collections.filter(
+        ({ name }) => name !== live && (name === first_collection || name.startsWith(`${first_collection}-g`)),
+      )
+      for (const { name } of left_behind) await removeCollection(name)
       await call('the creation of the collection', (qdrant) => createCollection(qdrant, collection))
       await prepare(collection)
       return {
@@ -375,9 +378,18 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
             )
             .map(({ alias_name }) => alias_name)
           await pointAt(collection, [...new Set([model_alias, ...moved])], moved)
-          if (replaced !== undefined) await removeCollection(replaced)
+          if (replaced === undefined) return
+          try {
+            await removeCollection(replaced)
+          } catch (error) {
+            // The switch is done, and nobody reads the old one: the next stage() deletes it.
+            if (asFault(error).kind !== 'transient') throw error
+          }
         },
-        discard: () => removeCollection(collection),
+        async discard() {
+          // A promotion whose answer was lost may have succeeded: then this is the live one.
+          if ((await targetOf(model_alias)) !== collection) await removeCollection(collection)
+        },
       }
     },
     async purge(space, version) {
