@@ -8,7 +8,9 @@ import { dlq_ls, dlq_replay, dlq_show } from './commands/dlq.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
 import { explain_map, lint, test } from './commands/maps.ts'
+import { rebuild } from './commands/rebuild.ts'
 import { recommend } from './commands/recommend.ts'
+import { repair } from './commands/repair.ts'
 import { replay } from './commands/replay.ts'
 import { run } from './commands/run.ts'
 import { schemas_register, topics_create } from './commands/topics.ts'
@@ -26,6 +28,8 @@ export const commands: readonly Command[] = [
   dlq_ls,
   dlq_show,
   dlq_replay,
+  repair,
+  rebuild,
   explain,
   explain_map,
   lint,

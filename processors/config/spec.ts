@@ -174,6 +174,14 @@ export const spec = section('One YAML file, environment variables and `--set` ma
     batch_points_max: integer(500, { doc: 'Most points in one request.', unit: 'points', min: 1, max: 5_000 }),
     replication_factor: integer(1, { doc: 'Copies of each shard, on a Qdrant cluster.', unit: 'copies', min: 1, max: 7 }),
   }),
+  index: section('The comparison of the vector index with the topics that it is a view of.', {
+    verify_hours: number(24, {
+      doc: 'How often the index is compared with the topics and put right, by the process that owns partition 0 of the vectors topic; it is also done soon after the index was away. 0 switches it off: `entrepot repair` does it by hand.',
+      unit: 'hours',
+      min: 0,
+      max: 8_760,
+    }),
+  }),
   model: section('The text encoder.', {
     folder: text(null, {
       doc: 'Folder of another model (ONNX weights, tokenizer and model card); unset means the one that ships with Entrepot.',

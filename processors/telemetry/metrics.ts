@@ -37,6 +37,7 @@ const codesOf = (...kinds: readonly FaultKind[]): readonly string[] =>
 const stage: LabelSpec = { means: 'the processor', values: { declared: 'stages' } }
 const topic: LabelSpec = { means: 'the topic', values: { declared: 'topics' } }
 const group: LabelSpec = { means: 'the consumer group', values: { declared: 'groups' } }
+const space: LabelSpec = { means: 'named vector space', values: ['items', 'users'] }
 const partition: LabelSpec = { means: 'the partition', values: 'partitions' }
 
 const seconds_short = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -152,9 +153,52 @@ export const metrics = {
   entrepot_index_points: {
     kind: 'gauge',
     unit: 'points',
-    labels: { space: { means: 'named vector space', values: ['items', 'users'] } },
-    help: 'Live points in the vector index, tombstones not counted.',
-    when_bad: 'Below the number of live items: the index lost writes; rebuild it from the log.',
+    labels: { space },
+    help: 'Live points in the vector index, tombstones not counted; set once a minute by the process that verifies it.',
+    when_bad: 'Below the number of live items: the index lost writes; `entrepot repair --dry-run` counts them.',
+  },
+  entrepot_index_drift_total: {
+    kind: 'counter',
+    unit: 'points',
+    labels: {
+      space,
+      kind: {
+        means: 'how the point differs from its topic',
+        values: ['missing', 'stale', 'orphan', 'undeleted', 'ahead', 'differs'],
+      },
+    },
+    help: 'Points found to differ from the topics, counted before they are repaired.',
+    when_bad:
+      'The index lost or undid writes that it had acknowledged: look for a restart, a full disk or a restored snapshot there. `ahead` means that a topic was made anew.',
+  },
+  entrepot_index_drift_remaining: {
+    kind: 'gauge',
+    unit: 'points',
+    labels: {},
+    help: 'Points that the last verification found and left: too many removals at once, or repairs that did not stay.',
+    when_bad: '`entrepot repair --dry-run` shows what would be done, `entrepot repair` does it without a bound.',
+  },
+  entrepot_index_repaired_total: {
+    kind: 'counter',
+    unit: 'points',
+    labels: {},
+    help: 'Points put right by a verification.',
+    when_bad: 'As entrepot_index_drift_total.',
+  },
+  entrepot_index_verified_timestamp_seconds: {
+    kind: 'gauge',
+    unit: 'seconds since 1970',
+    labels: {},
+    help: 'When the whole index was last compared with the topics.',
+    when_bad: 'Longer ago than index.verify_hours: see the log of the process that owns partition 0 of the vectors topic.',
+  },
+  entrepot_index_verification_seconds: {
+    kind: 'histogram',
+    unit: 'seconds',
+    labels: {},
+    help: 'Time of one comparison of the index with the topics.',
+    when_bad: 'It grows with the topics; beyond an hour, raise index.verify_hours.',
+    buckets: [0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1_800, 3_600, 7_200],
   },
   entrepot_paused: {
     kind: 'gauge',

@@ -92,7 +92,12 @@ export type VectorFile = VectorTable & {
 const indexFault = (path: string, error: unknown): Fault => {
   const fault = sqliteFault(path, error)
   if (fault.code === 'log.corrupt')
-    return new Fault('log.corrupt', `${path} is damaged; delete it and replay: it is rebuilt from the log.`, fault.detail, error)
+    return new Fault(
+      'log.corrupt',
+      `${path} is damaged; delete it and run \`entrepot repair\`: it is refilled from the log.`,
+      fault.detail,
+      error,
+    )
   if (fault.kind === 'misconfigured') return fault
   return new Fault('index.unavailable', fault.message, fault.detail, error)
 }

@@ -1,18 +1,39 @@
 /** `entrepot run`: the stages of this process, until it is told to stop. */
 import { Fault } from '../../domain/fault.ts'
 import type { TopicPartition } from '../../domain/record.ts'
+import { indexedTopics } from '../../index/topics.ts'
+import type { Log } from '../../telemetry/log.ts'
+import type { Telemetry } from '../../telemetry/metrics.ts'
 import { openTelemetry } from '../../telemetry/prometheus.ts'
 import { composeTopology, openWorld } from '../compose.ts'
 import { command, exitCodeOf } from '../frame.ts'
 import { openHttp } from '../http.ts'
 import { declaredLists, observeWith } from '../observe.ts'
 import { exit_codes } from '../signals.ts'
+import { openVerifier, type Verifier } from '../verify.ts'
+import type { World } from '../world.ts'
 
 const gapOf = (text: string): TopicPartition => {
   const found = /^(?<topic>.+)\/(?<partition>\d+)$/u.exec(text)
   if (found?.groups === undefined)
     throw new Fault('config.invalid', `--accept-gap ${text}: <topic>/<partition> is wanted, such as source.shopify.items/0.`)
   return { topic: found.groups['topic']!, partition: Number(found.groups['partition']) }
+}
+
+/** How long after the start the index is first compared: an embedded one has restarted with this process, a server has not. */
+const first_after_ms = { embedded: 30_000, servers: 600_000 }
+
+const verifierOf = async (world: World, telemetry: Telemetry, log: Log): Promise<Verifier> => {
+  const index = await world.index()
+  const { settings, clock } = world
+  return openVerifier({
+    ports: { log: await world.log(), serdes: await world.serdes(), index, admin: index, clock },
+    topics: indexedTopics(world.topology.name, world.topics),
+    verify_hours: settings.index.verify_hours,
+    first_after_ms: first_after_ms[settings.mode],
+    telemetry,
+    log,
+  })
 }
 
 export const run = command({
@@ -41,7 +62,14 @@ export const run = command({
     const world = await openWorld(settings, { telemetry, log, stages, accept_gaps: context.flags['accept-gap'].map(gapOf) })
     try {
       if (settings.mode === 'embedded') await world.prepare()
-      const supervisor = await world.start(stages, observeWith(telemetry, log, settings.recommend.placement))
+      const observe = observeWith(telemetry, log, settings.recommend.placement)
+      const verifier = stages.includes('index') ? await verifierOf(world, telemetry, log) : undefined
+      const supervisor = await world.start(stages, (event) => {
+        observe(event)
+        verifier?.observe(event)
+      })
+      const verifying = new AbortController()
+      const verified = verifier?.run(verifying.signal)
       const http = settings.http.enabled
         ? await openHttp(world, supervisor, { telemetry, log, version: context.version })
         : undefined
@@ -49,10 +77,15 @@ export const run = command({
         mode: settings.mode,
         ...(http === undefined ? {} : { http: http.url }),
       })
-      const stop = () => void supervisor.stop()
+      const stop = () => {
+        verifying.abort()
+        void supervisor.stop()
+      }
       if (stopping.aborted) stop()
       else stopping.addEventListener('abort', stop, { once: true })
       const fault = await supervisor.ended
+      verifying.abort()
+      await verified
       await http?.close()
       if (fault === undefined) log.info('run.stopped', 'Everything in flight is committed.')
       return fault === undefined ? exit_codes.ok : exitCodeOf(fault)
