@@ -369,7 +369,19 @@ const adaptCanonical: Adapt = (base, schema) => {
             _read: (tap: StrictTap) => inTime(safeLong(tap)),
             ...checkedBy(base, (value) => Math.abs(value as number) <= time_ms_max),
           })
-        : heir(base, { _read: safeLong })
+        : heir(base, {
+            _read: safeLong,
+            // avsc refuses 2^53 - 1, which is a count like any other.
+            _check(value, _flags, hook) {
+              if (Number.isSafeInteger(value)) return true
+              hook?.(value, base)
+              return false
+            },
+            _write(tap, value) {
+              if (!Number.isSafeInteger(value)) throw new Error('out of range')
+              tap.writeLong(value as number)
+            },
+          })
     case 'double':
       return heir(base, checkedBy(base, Number.isFinite))
     case 'bytes':

@@ -40,6 +40,8 @@ export type SchemaLimits = {
   readonly references_max: number
   /** Symbols of one enum. */
   readonly symbols_max: number
+  /** Branches of one union: avsc compares each with every other. */
+  readonly branches_max: number
   readonly name_chars_max: number
   readonly pattern_chars_max: number
   /** Subschemas that one value may be checked against in the worst case. */
@@ -54,6 +56,7 @@ export const schema_limits: SchemaLimits = {
   nodes_max: 10_000,
   references_max: 50,
   symbols_max: 2_000,
+  branches_max: 100,
   name_chars_max: 256,
   pattern_chars_max: 512,
   cost_max: 10_000,

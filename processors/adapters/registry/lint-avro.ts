@@ -78,6 +78,8 @@ export const lintAvro = (text: string, referenced: readonly string[], limits: Sc
     }
     if (Array.isArray(type)) {
       if (type.length === 0) found.add(path, 'syntax', 'A union has no branches.')
+      if (type.length > limits.branches_max)
+        return found.stop(path, 'nodes', `A union has ${type.length} branches; ${limits.branches_max} are allowed.`)
       type.forEach((branch, i) => {
         if (Array.isArray(branch)) found.add(`${path}[${i}]`, 'syntax', 'A union stands directly in a union.')
         else visit(branch, `${path}[${i}]`, depth + 1, namespace)
