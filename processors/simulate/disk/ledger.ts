@@ -17,6 +17,7 @@ export type Check =
   | 'epoch given twice'
   | 'zombie commit'
   | 'damaged file'
+  | 'no write-ahead log'
   | 'lost vector'
   | 'wrong vector'
   | 'unexpected fault'

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { seededRandom } from '../../adapters/system/random.ts'
 import { asFault } from '../../domain/fault.ts'
-import { losses, type Mishap, type Operation, openFileSystem } from './file-system.ts'
-import { Broken, openLedger, type Violation } from './ledger.ts'
+import { type FileSystem, type Loss, losses, type Mishap, type Operation, openFileSystem } from './file-system.ts'
+import { Broken, copyOf, type Ledger, openLedger, type Violation } from './ledger.ts'
 import { Died, type Life, openLife, simulatedClock, type World } from './life.ts'
 import { abandonComputer } from './sqlite.ts'
 
@@ -43,12 +43,12 @@ const streamOf = (seed: number, purpose: string) =>
 
 /** Shares of operations that meet an error, in a life that has them. */
 const error_shares: Readonly<Record<Operation['kind'], number>> = {
-  create: 0.01,
-  read: 0.004,
+  create: 0.03,
+  read: 0.006,
   write: 0.01,
-  truncate: 0.02,
-  sync: 0.04,
-  delete: 0.02,
+  truncate: 0.03,
+  sync: 0.1,
+  delete: 0.03,
 }
 
 /**
@@ -75,6 +75,8 @@ export const runDiskSeed = async (seed: number): Promise<DiskResult> => {
     if (operations >= die_at) met = 'death'
     else if (error_factor > 0 && chance(error_shares[kind] * error_factor))
       met = kind === 'write' && chance(0.3) ? 'full' : 'error'
+    // What a process should do that is told of a failed sync.
+    if (met === 'error' && kind === 'sync' && chance(0.4)) die_at = operations + 1 + below(6)
     tell(`${kind} ${path} ${bytes} ${met ?? ''}`)
     if (met === 'death') points.count(`${activity}: ${kind} ${fileKind(path)}`)
     else if (met !== undefined) faults.count(`${met} ${kind}`)
@@ -91,7 +93,7 @@ export const runDiskSeed = async (seed: number): Promise<DiskResult> => {
     ledger: openLedger(),
     random: streamOf(seed, 'work'),
     clock: simulatedClock(),
-    checkpoint_bytes: (1 + below(60)) * 4096,
+    checkpoint_bytes: (1 + below(chance(0.5) ? 60 : 2000)) * 4096,
     doing: (what) => {
       activity = what
     },
@@ -105,7 +107,7 @@ export const runDiskSeed = async (seed: number): Promise<DiskResult> => {
     return { seed, trace: trace.digest('hex'), violation, operations, lives, faults: faults.counts, crash_points: points.counts }
   }
 
-  const count = 2 + below(4)
+  const count = 3 + below(4)
   for (let turn = 0; turn <= count; turn++) {
     const last = turn === count
     heal()
@@ -145,7 +147,8 @@ export const runDiskSeed = async (seed: number): Promise<DiskResult> => {
           )
       }
     }
-    const loss = losses[below(losses.length)]!
+    // Processes die more often than the power.
+    const loss = chance(0.3) ? 'process' : losses[below(losses.length)]!
     faults.count(`loss ${loss}`)
     tell(`loss ${loss}`)
     files.kill()
@@ -154,4 +157,107 @@ export const runDiskSeed = async (seed: number): Promise<DiskResult> => {
     if (chance(0.5)) files.evict()
   }
   return result(undefined, count + 1)
+}
+
+export type EnumerationResult = {
+  readonly violation: (Violation & { readonly operation: number; readonly loss: Loss }) | undefined
+  /** How many operations of the run the process died before, and how many disks were looked at. */
+  readonly operations: number
+  readonly disks: number
+  readonly crash_points: Readonly<Record<string, number>>
+}
+
+/** Disks kept at a time: each is some hundred kilobytes. */
+const forks_max = 100
+
+/**
+ * One life of so many steps without a fault, and then as many lives as it had file operations: each finds the disk as it is when the
+ * process dies right before that operation, and what is lost with the power takes turns. Enumerated, not drawn.
+ */
+export const crashEverywhere = async (seed: number, steps: number): Promise<EnumerationResult> => {
+  const points = counter()
+  let disks = 0
+  type Fork = { readonly files: FileSystem; readonly ledger: Ledger; readonly operation: number; readonly clock_ms: number }
+
+  /** The run, again from its start, keeping the disks before the operations from `first` on. */
+  const record = async (first: number): Promise<{ readonly forks: readonly Fork[]; readonly operations: number }> => {
+    const forks: Fork[] = []
+    let operations = 0
+    let activity = ''
+    let number = 0
+    const ledger = openLedger()
+    const clock = simulatedClock()
+    const files: FileSystem = openFileSystem(streamOf(seed, 'disk'), ({ kind, path }) => {
+      // Reading changes nothing: the disk is as before the next operation that does.
+      if (kind === 'read') return undefined
+      if (operations >= first && forks.length < forks_max) {
+        points.count(`${activity}: ${kind} ${fileKind(path)}`)
+        forks.push({
+          files: files.fork(streamOf(seed, `disk ${operations}`), () => undefined),
+          ledger: copyOf(ledger),
+          operation: operations,
+          clock_ms: clock.monotonic_ms(),
+        })
+      }
+      operations++
+      return undefined
+    })
+    const life = await openLife({
+      files,
+      ledger,
+      clock,
+      random: streamOf(seed, 'work'),
+      checkpoint_bytes: 25 * 4096,
+      doing: (what) => {
+        activity = what
+      },
+      tell: () => {},
+      heal: () => {},
+      next: () => ++number,
+    })
+    for (let step = 0; step < steps; step++) await life.step()
+    await life.check()
+    await life.close()
+    files.kill()
+    abandonComputer()
+    return { forks, operations }
+  }
+
+  for (let first = 0; ; ) {
+    const { forks, operations } = await record(first)
+    for (const { files, ledger, operation, clock_ms } of forks) {
+      const loss = losses[operation % losses.length]!
+      const clock = simulatedClock()
+      clock.advance(clock_ms)
+      let number = 1_000_000
+      disks++
+      try {
+        files.kill()
+        files.restart(loss)
+        const life = await openLife({
+          files,
+          ledger,
+          clock,
+          random: streamOf(seed, `work ${operation}`),
+          checkpoint_bytes: 25 * 4096,
+          doing: () => {},
+          tell: () => {},
+          heal: () => {},
+          next: () => ++number,
+        })
+        await life.drain()
+        await life.check()
+        await life.close()
+      } catch (error) {
+        const { check, detail }: Violation =
+          error instanceof Broken ? error.violation : { check: 'unexpected fault', detail: asFault(error).message }
+        return { violation: { check, detail, operation, loss }, operations, disks, crash_points: points.counts }
+      } finally {
+        files.kill()
+        abandonComputer()
+      }
+    }
+    first += forks_max
+    if (first >= operations) return { violation: undefined, operations, disks, crash_points: points.counts }
+  }
 }
