@@ -165,9 +165,12 @@ export const spec = section('One YAML file, environment variables and `--set` ma
   }),
   qdrant: section('The vector index, in servers mode. Without a URL the embedded index of the data folder is used.', {
     url: url({ doc: 'REST URL.', example: 'http://qdrant:6333', env: ['QDRANT_URL'] }),
-    api_key: secret({ doc: 'API key; a collection-scoped token is enough.', env: ['QDRANT_API_KEY'] }),
+    api_key: secret({
+      doc: 'API key. A token limited to `<collection>` and `<collection>-<first 8 digits of the model’s digest>` reads and writes; the first start and `entrepot rebuild` need one that may manage collections.',
+      env: ['QDRANT_API_KEY'],
+    }),
     collection: text('entrepot', {
-      doc: 'Prefix of the collection; the model’s digest and the schema version follow it.',
+      doc: 'Alias of the collection and prefix of its name; the model’s digest, the schema version and the generation follow it.',
       pattern: { expression: /^[a-zA-Z0-9_-]{1,64}$/u, says: 'letters, digits, underscore and hyphen' },
     }),
     timeout_ms: integer(5_000, { doc: 'Longest wait for an answer.', unit: 'ms', min: 100, max: 300_000 }),

@@ -722,7 +722,7 @@ export const vectorIndexContract = (
       over = true
       await reading
       expect(answers.length).toBeGreaterThan(0)
-      for (const of of answers) expect(['old', 'new']).toContain(of)
+      for (const each of answers) expect(['old', 'new']).toContain(each)
       expect((await one(index, near(v(1, 0, 0, 0), 1)))[0]!.payload).toEqual({ of: 'new' })
     })
 

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import type { OpenedIndex } from '../../ports/vector-index.contract.ts'
 import { vectorIndexContract } from '../../ports/vector-index.contract.ts'
@@ -244,6 +245,72 @@ describe('the embedded index', () => {
     for (const [name, written] of newest) expect(points.get(name)!.version).toBeGreaterThanOrEqual(written)
     const [hits] = await index.search([{ space: 'items', vector: Float32Array.of(1, 1, 1, 0), limit: 10_000 }])
     expect(hits!.length).toBe((await admin.describe()).points.items)
+    await admin.close()
+  })
+
+  test('rebuilds leave nothing behind in the file, whether they came to their end or not', async () => {
+    const own = folder()
+    const points = (of: string) =>
+      Array.from({ length: 1_300 }, (_, i) => ({
+        space: 'items' as const,
+        id: `p${i}`,
+        vector: Float32Array.of(1, i, 2, 3),
+        payload: { of },
+      }))
+    const objects = () => {
+      const handle = new Database(join(own, 'vectors.db'), { readonly: true })
+      const names = handle
+        .prepare("SELECT name FROM sqlite_master WHERE name LIKE 'points%' OR name LIKE 'tombstones%'")
+        .pluck()
+        .all()
+      handle.close()
+      return (names as string[]).map((name) => name.replace('tombstones_2', 'tombstones')).sort()
+    }
+    for (const round of ['first', 'second', 'third']) {
+      const { index, admin, settled } = await openEmbeddedVectorIndex({ folder: own, dims: 4, model_digest, exact_rows_max: 50 })
+      const staged = await admin.stage()
+      await staged.write(points(round), 1)
+      const searching = index.search([{ space: 'items', vector: Float32Array.of(1, 5, 2, 3), limit: 5 }])
+      await staged.promote()
+      await searching
+      await expect(staged.write(points(round), 2)).rejects.toMatchObject({ code: 'index.unavailable' })
+      await settled()
+      const unfinished = await admin.stage()
+      await unfinished.write(points('unfinished'), 9)
+      await admin.close()
+
+      const again = await openEmbeddedVectorIndex({ folder: own, dims: 4, model_digest, exact_rows_max: 50 })
+      const [hits] = await again.index.search([{ space: 'items', vector: Float32Array.of(1, 5, 2, 3), limit: 5 }])
+      expect(hits!.map(({ payload }) => payload['of'])).toEqual(Array(5).fill(round))
+      await again.admin.close()
+      expect(objects()).toEqual(['points', 'tombstones'])
+    }
+  })
+
+  test('a write that a switch overtakes goes on in the new collection', async () => {
+    const { index, admin } = await openEmbeddedVectorIndex({ folder: folder(), dims: 4, model_digest })
+    const points = (version: number) =>
+      Array.from({ length: 500 }, (_, i) => ({
+        space: 'items' as const,
+        id: `p${i}`,
+        vector: Float32Array.of(1, version, 0, 0),
+        payload: { version },
+      }))
+    await index.write(points(1), 1)
+    const staged = await admin.stage()
+    await staged.write(points(2), 2)
+    const writing = index.write(points(3), 3)
+    await staged.promote()
+    await writing
+    const found = await index.points(
+      'items',
+      points(0).map(({ id }) => id),
+    )
+    // Both halves are whole, and what is searched is what is stored.
+    expect(new Set([...found.values()].map(({ version }) => version))).toEqual(new Set([2, 3]))
+    const [hits] = await index.search([{ space: 'items', vector: Float32Array.of(1, 3, 0, 0), limit: 1_000 }])
+    expect(hits!.length).toBe(500)
+    for (const { id, payload } of hits!) expect(payload['version']).toBe(found.get(id)!.version)
     await admin.close()
   })
 })

@@ -415,6 +415,8 @@ export const openEmbeddedVectorIndex = async (options: {
           own.table = file
           live = own
           staged = undefined
+          // What is being learned now is of the replaced one.
+          await learning
           learn()
         },
         async discard() {

@@ -341,12 +341,14 @@ export const openQdrantIndex = (options: QdrantOptions): { readonly index: Vecto
   const admin: QdrantAdmin = {
     async ensure() {
       await versionOf()
-      const live = (await targetOf(model_alias)) ?? first_collection
-      if (live === first_collection) {
+      const target = await targetOf(model_alias)
+      const live = target ?? first_collection
+      if (target === undefined) {
         const { exists } = await call('a look for the collection', (qdrant) => qdrant.collectionExists(live))
         if (!exists) await call('the creation of the collection', (qdrant) => createCollection(qdrant, live))
       }
-      await prepare(live)
+      // A key may be limited to the names that are read and written, which are the aliases.
+      await prepare(target === undefined ? live : model_alias)
       const names = new Set((await aliases()).map(({ alias_name }) => alias_name))
       const wanting = [model_alias, alias].filter((name) => !names.has(name))
       if (wanting.length > 0) await pointAt(live, wanting, [])
