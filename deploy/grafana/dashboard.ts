@@ -226,6 +226,42 @@ const rows: readonly Row[] = [
     ],
   },
   {
+    title: 'The index against the log',
+    panels: [
+      {
+        title: 'Points that differed from the topics',
+        about: 'entrepot_index_drift_total',
+        unit: 'short',
+        width: 6,
+        queries: [
+          { expr: 'sum by (space, kind) (increase(entrepot_index_drift_total[1h]))', legend: '{{space}} {{kind}}' },
+          { expr: 'sum(increase(entrepot_index_repaired_total[1h]))', legend: 'repaired' },
+        ],
+      },
+      {
+        title: 'Points that still differ',
+        about: 'entrepot_index_drift_remaining',
+        unit: 'short',
+        width: 6,
+        queries: [{ expr: 'max(entrepot_index_drift_remaining)', legend: 'remaining' }],
+      },
+      {
+        title: 'Since the last comparison',
+        about: 'entrepot_index_verified_timestamp_seconds',
+        unit: 's',
+        width: 6,
+        queries: [{ expr: 'time() - max(entrepot_index_verified_timestamp_seconds)', legend: 'age' }],
+      },
+      {
+        title: 'Time of a comparison',
+        about: 'entrepot_index_verification_seconds',
+        unit: 's',
+        width: 6,
+        queries: [{ expr: quantile(0.99, 'entrepot_index_verification_seconds'), legend: 'p99' }],
+      },
+    ],
+  },
+  {
     title: 'Processes',
     panels: [
       {
