@@ -216,7 +216,8 @@ export const canonicalize = (
       const known = work.shelf.group(id)
       if (known === undefined || newest >= known.version) {
         const { members } = reading.group
-        const gone = (known?.members ?? []).filter((member) => !members.includes(member))
+        const still = new Set(members)
+        const gone = (known?.members ?? []).filter((member) => !still.has(member))
         if (remove(work, map, env, offset, gone, reading.group.id, newest) === null) emitted = true
         work.shelf.putGroup(id, { version: newest, members })
       }
@@ -229,6 +230,7 @@ export const canonicalize = (
     const { time } = env.log
     let why: DropReason = 'duplicate'
     const fresh: { draft: InteractionDraft; id: Digest; fingerprint: number }[] = []
+    const of_record = new Map<string, number>()
     for (const draft of drafts) {
       if (isLate(draft, time)) {
         why = 'late'
@@ -236,9 +238,11 @@ export const canonicalize = (
       }
       const id = digest128(draft.event_id)
       const fingerprint = eventFingerprint(draft)
-      const known = work.seen.find(id, time) ?? fresh.find((one) => one.draft.event_id === draft.event_id)?.fingerprint
-      if (known === undefined) fresh.push({ draft, id, fingerprint })
-      else if (known !== fingerprint) {
+      const known = work.seen.find(id, time) ?? of_record.get(draft.event_id)
+      if (known === undefined) {
+        fresh.push({ draft, id, fingerprint })
+        of_record.set(draft.event_id, fingerprint)
+      } else if (known !== fingerprint) {
         const hex = (hash: number): string => hash.toString(16).padStart(8, '0')
         const fault = new Fault(
           'id.conflict',

@@ -330,7 +330,7 @@ const hurried = (clock: Clock, times: number): Clock => {
   const began_at_ms = clock.now_ms()
   const passed_ms = (): number => (clock.monotonic_ms() - began_ms) * times
   return {
-    now_ms: () => began_at_ms + passed_ms(),
+    now_ms: () => began_at_ms + Math.floor(passed_ms()),
     monotonic_ms: passed_ms,
     sleep: (duration_ms, signal) => clock.sleep(duration_ms / times, signal),
   }
