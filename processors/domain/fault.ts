@@ -196,6 +196,11 @@ export const fault_codes = {
     means: 'The outcome of a commit is unknown.',
     remedy: 'None: state is dropped and restored from the log.',
   },
+  'log.refused': {
+    kind: 'corrupt',
+    means: 'A topic refuses a record of a commit as too large.',
+    remedy: 'Raise max.message.bytes of the topic that the message names to 4 MiB; the partition waits and goes on by itself.',
+  },
   'state.corrupt': { kind: 'corrupt', means: 'A state record cannot be read.', remedy: 'State is restored from the log.' },
 
   'config.unknown_key': {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import type { LogRecord, OutputRecord } from '../../domain/record.ts'
 import { memoryStateStore } from '../memory/state-store.ts'
-import { changelogOf, changelogRecords, positionIn, restore, transactionalIdOf } from './changelog.ts'
+import { changelogOf, changelogRecords, lastRead, positionIn, restore, transactionalIdOf } from './changelog.ts'
 
 const input = { topic: 'catalog.items.v1', partition: 3 }
 const stored = (records: readonly OutputRecord[]): LogRecord[] =>
@@ -36,12 +36,22 @@ test('what commits wrote is what a restore finds: the last value of each key, an
     ),
     ...changelogRecords('app.learn', input, [{ key: 'ü😀', value: bytes('2') }], 12, 3),
   ])
-  expect(await restore(given(records), 'app.learn', input, store)).toEqual({ position: 12, records: 8 })
+  expect(await restore(given(records), 'app.learn', input, store)).toEqual({ position: 12, last: undefined, records: 8 })
   expect(store.entries('', 10).map(([key, value]) => [key, value.toString()])).toEqual([
     ['', 'empty key'],
     ['p', 'not the position'],
     ['ü😀', '2'],
   ])
+})
+
+test('a position remembers the record before it, by which a topic made anew is told from the one that was read', async () => {
+  const record: LogRecord = { offset: 11, key: bytes('k'), value: bytes('v'), headers: [], timestamp_ms: 5 }
+  const last = lastRead(record)
+  const records = stored(changelogRecords('g', input, [], 12, 3, last))
+  expect(await restore(given(records), 'g', input, memoryStateStore())).toEqual({ position: 12, last, records: 1 })
+  expect(lastRead({ ...record })).toEqual(last)
+  for (const other of [{ key: null }, { key: bytes('kv'), value: bytes('') }, { value: null }, { timestamp_ms: 6 }])
+    expect(lastRead({ ...record, ...other }).digest).not.toBe(last.digest)
 })
 
 test('a group that never committed has no position', async () => {

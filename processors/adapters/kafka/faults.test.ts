@@ -16,7 +16,7 @@ describe('what a refusal of the broker means', () => {
     [59, 'task.fenced', 'task.fenced'],
     [49, 'task.fenced', 'task.fenced'],
     [3, 'topic.missing', 'topic.missing'],
-    [10, 'emit.too_large', 'emit.too_large'],
+    [10, 'emit.too_large', 'log.refused'],
     [29, 'log.unauthorized', 'log.unauthorized'],
     [53, 'log.unauthorized', 'log.unauthorized'],
     [56, 'log.full', 'commit.unknown'],

@@ -75,6 +75,9 @@ export const kafkaFault = (error: unknown, doing: string, detail: FaultDetail = 
  */
 export const commitFault = (error: unknown, doing: string, detail: FaultDetail = {}): Fault => {
   const fault = kafkaFault(error, doing, detail)
+  // No fault of the input: the same records fit once the topic takes them, so they wait for that.
+  if (fault.code === 'emit.too_large')
+    return new Fault('log.refused', `${doing}: topic ${String(detail['topic'])} refuses a record as too large.`, detail, error)
   return fault.kind === 'transient' || fault.kind === 'defect'
     ? new Fault('commit.unknown', `${doing}: the outcome is not known (${kafkaName(error)}).`, detail, error)
     : fault

@@ -1,10 +1,10 @@
 /** Ownership of one input partition: what it has read, what it knows, and the commits it makes. */
 import { Fault } from '../../domain/fault.ts'
-import { placeName, type TopicPartition } from '../../domain/record.ts'
+import { type LogRecord, placeName, type TopicPartition } from '../../domain/record.ts'
 import type { Commit, LogTask } from '../../ports/event-log.ts'
 import type { StateStore } from '../../ports/state-store.ts'
 import { memoryStateStore } from '../memory/state-store.ts'
-import { changelogOf, changelogRecords, restore, transactionalIdOf } from './changelog.ts'
+import { changelogOf, changelogRecords, type LastRead, lastRead, restore, transactionalIdOf } from './changelog.ts'
 import type { OpenedKafka } from './inside.ts'
 import type { KafkaSettings } from './options.ts'
 import { type PartitionQueue, partitionQueue } from './partition-queue.ts'
@@ -71,7 +71,8 @@ export const acquireTask = async (input: TopicPartition, context: TaskContext): 
       keys: state.size(),
       duration_ms: clock.monotonic_ms() - began_ms,
     })
-    return taskOf(input, context, transactions, state, restored.position, bounds)
+    const replaced = await wasReplaced(reader, input, bounds, restored.last)
+    return taskOf(input, context, transactions, state, { ...restored, replaced }, bounds)
   } catch (error) {
     transactions.close()
     throw error
@@ -83,12 +84,26 @@ type Bounds = { readonly start: number; readonly end: number }
 const boundsOf = async (reader: Reader, { topic, partition }: TopicPartition): Promise<Bounds> =>
   (await reader.offsets(topic, [partition])).get(partition)!
 
+/**
+ * True when another record stands where the last one was read: the topic was deleted and made anew, and has grown beyond the position
+ * since. By its bounds alone that looks as if nothing had happened.
+ */
+const wasReplaced = async (reader: Reader, at: TopicPartition, bounds: Bounds, last: LastRead | undefined): Promise<boolean> => {
+  if (last === undefined || last.offset < bounds.start || last.offset >= bounds.end) return false
+  // Where compaction took the record away nothing can be said.
+  for await (const record of reader.read(at, last.offset))
+    return record.offset === last.offset && lastRead(record).digest !== last.digest
+  return false
+}
+
+type Restored = { readonly position: number | undefined; readonly last: LastRead | undefined; readonly replaced: boolean }
+
 const taskOf = (
   input: TopicPartition,
   context: TaskContext,
   transactions: Transactions,
   state: StateStore,
-  committed: number | undefined,
+  restored: Restored,
   bounds: Bounds,
 ): OwnedTask => {
   const { reader, settings, group, accept_gap } = context
@@ -105,9 +120,22 @@ const taskOf = (
         )
 
   // A group that never committed misses nothing: it starts at the oldest record.
+  let committed = restored.position
   let position = committed ?? bounds.start
-  const gap = gapAt(position, bounds)
-  if (gap !== undefined && accept_gap) position = bounds.start
+  let last = restored.last
+  /** The end of what was polled last, which a commit up to there remembers. */
+  let newest: LogRecord | undefined
+  const gap = restored.replaced
+    ? new Fault(
+        'offset.gap',
+        `${place} holds another record at offset ${last?.offset} than the one that group ${group} read: the topic was deleted and made anew.`,
+        { ...input, group, position },
+      )
+    : gapAt(position, bounds)
+  if (gap !== undefined && accept_gap) {
+    position = bounds.start
+    last = undefined
+  }
   const queue = partitionQueue(position, clock, settings.queue_bytes_max)
   if (gap !== undefined && !accept_gap) queue.stop(gap)
 
@@ -133,8 +161,9 @@ const taskOf = (
         group,
       })
     if (outputs.length === 0 && changes.length === 0 && next === committed) return
+    const read = newest?.offset === next - 1 ? lastRead(newest) : next === position ? last : undefined
     const groups = await sendings(
-      [...outputs, ...changelogRecords(group, input, changes, next, clock.now_ms())],
+      [...outputs, ...changelogRecords(group, input, changes, next, clock.now_ms(), read)],
       reader.partitions,
     )
     try {
@@ -148,6 +177,7 @@ const taskOf = (
     state.apply(changes)
     position = next
     committed = next
+    last = read
     if (queue.advance(next) && ended === undefined) context.seek(next)
     context.committed(next)
   }
@@ -157,7 +187,11 @@ const taskOf = (
     queue,
     state,
     position: () => position,
-    poll: (limits, signal) => queue.poll(limits, signal),
+    poll: async (limits, signal) => {
+      const polled = await queue.poll(limits, signal)
+      newest = polled.records.at(-1) ?? newest
+      return polled
+    },
     commit: (given) => {
       const committed = committing.then(() => commit(given))
       committing = committed.catch(() => undefined)

@@ -94,16 +94,21 @@ export const openTransactions = (
     commit: async (sendings) => {
       if (used_up || closed) throw new Fault('task.fenced', 'This task’s producer is over.', { transactional_id })
       let transaction: Transaction | undefined
+      let topic: string | undefined
       try {
         transaction = await producer.transaction()
-        for (const sending of sendings) await sendOne(transaction, sending, compression)
+        for (const sending of sendings) {
+          topic = sending.at.topic
+          await sendOne(transaction, sending, compression)
+        }
+        topic = undefined
         await transaction.commit()
       } catch (error) {
         used_up = true
         // So that readers behind it need not wait for the time-out; the next owner's fencing aborts it anyway.
         const aborted = transaction?.isActive() === true ? transaction.abort() : Promise.resolve()
         aborted.then(close, close)
-        throw commitFault(error, `Committing as ${transactional_id}`, { transactional_id })
+        throw commitFault(error, `Committing as ${transactional_id}`, { transactional_id, topic })
       }
     },
     close,
