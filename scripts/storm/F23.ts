@@ -32,6 +32,7 @@ export const F23: Scenario = {
     const wrong: string[] = []
     let longest_s = 0
     let cut_short = 0
+    let unbegun = 0
     try {
       for (const member of members) member.start()
       await Promise.all(members.map((member) => member.ready()))
@@ -42,13 +43,13 @@ export const F23: Scenario = {
         const other = members[(stop + 1) % 2]!
         await Promise.all(members.map((member) => member.ready()))
         await sleep(chance.between(0, 1_500))
+        let started_at = 0
         if (way === 'while starting') {
           // Stopped and started again: the second stop meets a process that is still joining.
           await victim.term()
+          started_at = victim.logged()
           victim.start()
-          // Until it listens to signals it dies of them, as any program does, with nothing begun.
-          await victim.listens()
-          await sleep(chance.between(0, 1_200))
+          await sleep(chance.between(800, 3_000))
         }
         if (way === 'in a rebalance') {
           other.signal('SIGTERM')
@@ -67,7 +68,10 @@ export const F23: Scenario = {
         injected[`SIGTERM ${way}`] = (injected[`SIGTERM ${way}`] ?? 0) + 1
         // A second signal in its very last moment, when all is done and Node no longer listens, ends it as it ends any program.
         const at_the_end = exit.signal === 'SIGTERM' && victim.count('run.stopped', from) > 0
+        // While it still loads its sources nothing has begun that would have to be ended.
+        const nothing_begun = exit.signal === 'SIGTERM' && victim.count('task.assigned', started_at) === 0
         if (hurried && (exit.code === 75 || at_the_end)) cut_short++
+        else if (nothing_begun) unbegun++
         else if (exit.code !== 0) wrong.push(`${way}: ${exit.code ?? exit.signal}`)
         say(`stop ${stop + 1} of ${size.stops}, ${way}: ${exit.code ?? exit.signal} after ${exit.seconds.toFixed(2)} s`)
         if (!victim.alive()) victim.start()
@@ -90,9 +94,9 @@ export const F23: Scenario = {
         injected,
         checks: [
           says(
-            'exit 0, or cut short by the second SIGTERM',
+            'exit 0, or cut short by the second SIGTERM, or ended before it began',
             wrong.length === 0,
-            wrong.join('; ') || `all; ${cut_short} cut short`,
+            wrong.join('; ') || `all; ${cut_short} cut short, ${unbegun} before anything had begun`,
           ),
           atMost('longest stop', longest_s, 25, ' s'),
           ...exactlyOnce(seen, load.published()),

@@ -21,8 +21,6 @@ export type Member = {
   start(...more: readonly string[]): void
   /** Waits until the process has joined its groups, or has ended. */
   ready(): Promise<void>
-  /** Waits until the process has a handler for SIGTERM, or has ended. */
-  listens(): Promise<void>
   signal(name: NodeJS.Signals): void
   /** SIGKILL, and gone when it resolves. */
   kill9(): Promise<void>
@@ -133,14 +131,6 @@ export const openMember = ({ name, config, log_file, args, env = {} }: MemberOpt
     },
     ready: async () => {
       while (alive() && !lines(began_at).some(({ code }) => code === 'run.started')) await sleep(25)
-    },
-    listens: async () => {
-      const caught = (): boolean => {
-        const text = existsSync(`/proc/${child?.pid}/status`) ? readFileSync(`/proc/${child?.pid}/status`, 'utf8') : ''
-        const mask = BigInt(`0x${/^SigCgt:\s+([0-9a-f]+)/m.exec(text)?.[1] ?? '0'}`)
-        return (mask & (1n << 14n)) !== 0n
-      }
-      while (alive() && !caught()) await sleep(10)
     },
     signal,
     kill9: async () => {

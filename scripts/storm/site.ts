@@ -31,6 +31,8 @@ export type Site = {
   readonly options: SiteOptions
   /** Prefix of its topics and groups. */
   readonly run: string
+  /** Settings, data folders and logs. */
+  readonly folder: string
   /** A world for publishing, scanning and asking for positions; never started. */
   readonly world: World
   readonly publisher: Publisher
@@ -118,7 +120,9 @@ export const openSite = async (storm: Storm, options: SiteOptions): Promise<Site
       for (const topic of inputsOf(stage)) {
         const positions = await log.positions(`${world.topology.name}.${name}`, topic)
         for (const [at, { start, end }] of (await log.offsets(topic)).entries()) {
-          const from = Math.max(start, positions[at]!.position)
+          const { position } = positions[at]!
+          // A position behind the end is of a topic that was deleted: all that is there now is still to be taken.
+          const from = position > end ? start : Math.max(start, position)
           if (end - from > 2_000) count += end - from
           // Behind the last record stand markers, which nobody takes.
           else if (from < end)
@@ -133,6 +137,7 @@ export const openSite = async (storm: Storm, options: SiteOptions): Promise<Site
     storm,
     options,
     run,
+    folder,
     world,
     publisher,
     events: `${run}source.segment.events`,
