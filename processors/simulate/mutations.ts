@@ -50,11 +50,11 @@ export const kafka_mutations: readonly Mutation[] = [
     name: 'committed-offset-trusted',
     breaks: 'The position is a record of the transaction; the offset that the group shows is late, lost or an old member’s.',
     file: 'adapters/kafka/task.ts',
-    find: '    return taskOf(input, context, transactions, state, restored.position, bounds)',
+    find: '    return taskOf(input, context, transactions, state, { ...restored, replaced }, bounds)',
     replace: `    const { made: admin } = inside.withCluster([], () => inside.kafka.admin())
     const shown = await admin.fetchOffsets({ groupId: group, topics: [input.topic] })
     const offset = shown[0]?.partitions.find(({ partition }) => partition === input.partition)?.offset
-    return taskOf(input, context, transactions, state, offset === undefined || Number(offset) < 0 ? undefined : Number(offset), bounds)`,
+    return taskOf(input, context, transactions, state, { position: offset === undefined || Number(offset) < 0 ? undefined : Number(offset), last: undefined, replaced: false }, bounds)`,
   },
   {
     name: 'position-in-a-transaction-of-its-own',
@@ -125,7 +125,7 @@ export const kafka_mutations: readonly Mutation[] = [
     file: 'adapters/kafka/placing.ts',
     find: 'const partition = record.partition ?? partitionOf(record.key, count)',
     replace:
-      'const partition = record.partition ?? (record.topic.endsWith(".changelog") ? partitionOf(record.key, count) : all.length + open.size * 7) % count',
+      'const partition = record.partition ?? (record.topic.endsWith(".changelog") ? partitionOf(record.key, count) : index % count)',
   },
   {
     name: 'position-one-too-far',
