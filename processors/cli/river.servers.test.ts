@@ -13,6 +13,9 @@ import { Fault } from '../domain/fault.ts'
 import type { Item } from '../domain/item.ts'
 import type { Profile } from '../domain/profile.ts'
 import type { Recommendation } from '../domain/recommendation.ts'
+import { rebuild } from '../index/rebuild.ts'
+import { reconcile } from '../index/reconcile.ts'
+import { indexedTopics } from '../index/topics.ts'
 import type { Embedder } from '../ports/embedder.ts'
 import { balanceOf } from './balance.ts'
 import { openWorld } from './compose.ts'
@@ -352,6 +355,43 @@ describeOnServers('the river on real servers', () => {
     for (const balance of await balanceOf(world, null)) expect(balance).toMatchObject({ holds: true, both: 0 })
     const segment = (await balanceOf(world, null)).find(({ topic }) => topic.endsWith('source.segment.events'))!
     expect(segment.outputs).toBe(views)
+    await close(started)
+  }, 180_000)
+
+  test('the index agrees with the topics, gets back what it lost, and is rebuilt while the stages are at work', async () => {
+    const started = await start(await openOne(file))
+    const { world } = started
+    const [log, serdes, index] = [await world.log(), await world.serdes(), await world.index()]
+    const ports = { log, serdes, index, admin: index, clock: world.clock }
+    const topics = indexedTopics(world.topology.name, world.topics)
+    const clean = await reconcile(ports, topics, { dry_run: true, deep: true })
+    expect(clean).toMatchObject({ complete: true, remaining: 0, pending: 0, points: { users: shoppers } })
+
+    const ids: string[] = []
+    for await (const { id, deleted } of index.versions('users')) if (!deleted) ids.push(id)
+    const lost = [...(await index.points('users', ids.slice(0, 5))).values()]
+    await index.correct(
+      lost.map(({ id, version }) => ({ space: 'users' as const, id, vector: null, payload: {}, version, seen: version })),
+    )
+    const repair = await reconcile(ports, topics, { dry_run: false })
+    expect(repair).toMatchObject({ drift: { users: { missing: 5 } }, repaired: 5, remaining: 0 })
+
+    const publisher = await openPublisher(world)
+    let over = false
+    const publishing = (async () => {
+      while (!over) {
+        await publisher.publish(someViews(4))
+        await sleep(50)
+      }
+    })()
+    const report = await rebuild(ports, topics).finally(() => {
+      over = true
+    })
+    await publishing
+    expect(report).toMatchObject({ unreadable: 0, drift: { remaining: 0 } })
+    await waitUntil(world.clock, started.running, never, async () => (await lagOf(world)) === 0)
+    expect(await heldEvents(world)).toEqual(expectedEvents())
+    expect(await reconcile(ports, topics, { dry_run: true, deep: true })).toMatchObject({ remaining: 0, pending: 0 })
     await close(started)
   }, 180_000)
 
