@@ -1,5 +1,17 @@
 /** One SQLite file with one owner: opened, locked, checked and closed in one way. */
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { Fault } from '../../domain/fault.ts'
@@ -28,6 +40,8 @@ export type Machine = {
   makeFolder(folder: string): void
   /** Undefined for a missing file. */
   fileBytes(path: string): number | undefined
+  /** Writes the bytes of a file over themselves and syncs it; nothing for a missing file. Throws `log.full`, `log.unavailable`. */
+  rewrite(path: string): void
 }
 
 export type EmbeddedDatabase = {
@@ -52,6 +66,8 @@ const check_bytes_max = 256 << 20
 /** What is left of the write-ahead log's file after a burst. */
 const wal_kept_bytes = 64 << 20
 const busy_ms = 5000
+/** Read and written at a time when a log is written over itself. */
+const rewritten_bytes = 1 << 20
 const cache_bytes_default = 32 << 20
 
 /** What SQLite said, as a fault. `writing` tells a failed commit, whose outcome is not known, from a failed read. */
@@ -121,17 +137,6 @@ export const configure = (handle: Handle, options: { cache_bytes: number; file_b
 }
 
 /**
- * Copies what the write-ahead log holds into the file and syncs that, before anyone believes it. What an earlier process wrote may be
- * readable without being on the disk: it died before its fsync, or the fsync failed, after which the system counts the pages as
- * clean and never writes them again. Later commits would lie behind a hole that only a loss of power shows.
- */
-const settle = (path: string, handle: Handle): void => {
-  const [copied] = handle.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-  if (copied?.busy !== 0)
-    throw new Fault('log.unavailable', `${path} is being read by another process. Stop it, or try again.`, { path })
-}
-
-/**
  * Takes the lock of a file: an exclusive SQLite lock on an empty file beside it. The system drops it when its process dies, so
  * that a killed owner leaves nothing stale, and a reused process id cannot be mistaken for the owner.
  */
@@ -186,12 +191,36 @@ const makeFolder = (folder: string): void => {
   }
 }
 
+const rewrite = (path: string): void => {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return
+  try {
+    const file = openSync(path, 'r+')
+    try {
+      const bytes = Buffer.allocUnsafe(rewritten_bytes)
+      for (let at = 0; ; ) {
+        const count = readSync(file, bytes, 0, bytes.length, at)
+        if (count === 0) break
+        for (let written = 0; written < count; ) written += writeSync(file, bytes, written, count - written, at + written)
+        at += count
+      }
+      fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+    if (code === 'ENOSPC') throw new Fault('log.full', `No space is left for ${path}.`, { path }, error)
+    throw new Fault('log.unavailable', `${path} cannot be written (${code}). Look at the disk it lies on.`, { path }, error)
+  }
+}
+
 /** This process and its disk. */
 export const this_machine: Machine = {
   connect: (path, { readonly, existing }) => new Database(path, { timeout: busy_ms, readonly, fileMustExist: existing }),
   lock,
   makeFolder,
   fileBytes: (path) => statSync(path, { throwIfNoEntry: false })?.size,
+  rewrite,
 }
 
 export type OpenDatabase = (folder: string, options?: DatabaseOptions) => EmbeddedDatabase
@@ -225,12 +254,15 @@ export const openDatabaseOn = (machine: Machine, folder: string, options: Databa
   }
   try {
     return sqliteGuard(path, () => {
+      // What an earlier process has logged may be readable without being on the disk: it died before its fsync, or the fsync failed,
+      // after which the system counts the pages as clean and never writes them again. Believed as it is, it would vanish with the
+      // power, or be a hole before what is committed next.
+      if (access === 'own') for (const log of ['-wal', '-journal']) machine.rewrite(`${path}${log}`)
       const handle = machine.connect(path, { readonly: access === 'read', existing: access === 'read' })
       opening.push(handle)
       if (access === 'own') {
         configure(handle, settings)
         if ((machine.fileBytes(path) ?? 0) <= check_bytes_max) check(handle)
-        settle(path, handle)
       }
       let closed = false
       return {

@@ -11,7 +11,7 @@ import type { OutputRecord } from '../../domain/record.ts'
 import type { Clock } from '../../ports/clock.ts'
 import type { LogTask, Subscription } from '../../ports/event-log.ts'
 import type { Random } from '../../ports/random.ts'
-import type { FileSystem } from './file-system.ts'
+import type { FileSystem, Outcome } from './file-system.ts'
 import {
   Broken,
   checkLog,
@@ -240,6 +240,19 @@ export const openLife = async (world: World): Promise<Life> => {
     },
     makeFolder: () => {},
     fileBytes: (path) => (files.exists(path) ? files.size(path) : undefined),
+    rewrite: (path) => {
+      if (!files.exists(path)) return
+      const bytes = new Uint8Array(files.size(path))
+      const calls = [() => files.read(path, bytes, 0), () => files.write(path, bytes, 0), () => files.sync(path, true)]
+      // One after the other, and none after one that failed.
+      let failed: Outcome | undefined
+      for (const call of calls) {
+        const outcome: Outcome = failed ?? call()
+        if (outcome !== 'done') failed = outcome
+      }
+      if (failed !== undefined)
+        throw new Fault(failed === 'full' ? 'log.full' : 'log.unavailable', `${path}: ${failed}.`, { path })
+    },
   }
   const openHere: OpenDatabase = (where, options = {}) => {
     const opened = openDatabaseOn(machine, where, options)

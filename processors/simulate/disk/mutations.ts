@@ -66,8 +66,9 @@ export const disk_mutations: readonly Mutation[] = [
     breaks:
       'What a restart finds readable is synced before it is believed; else it vanishes, or hides what was committed after it.',
     file: 'adapters/embedded/database.ts',
-    find: '        settle(path, handle)\n',
-    replace: '',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is text of the source.
+    find: 'machine.rewrite(`${path}${log}`)',
+    replace: 'log.trim()',
   },
   {
     name: 'journal-mode-unasked',
