@@ -26,6 +26,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     trace: { type: 'boolean', default: false },
     mutations: { type: 'boolean', default: false },
+    mutation: { type: 'string' },
     'until-failure': { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -36,7 +37,7 @@ const help = `Runs Entrepot in a simulated world of faults: the real runtime, to
 
   npm run simulate -- --seeds 10000       that many seeds, from --from (1)
   npm run simulate -- --seed 127 --trace  one seed; the trace as JSON lines on standard output
-  npm run simulate -- --mutations         plants each known bug and says which seed notices it
+  npm run simulate -- --mutations         plants each known bug and says which seed notices it; --mutation NAME plants one
   --events 200        source events a seed, about
   --only a,b          only these faults (${fault_names.length}: ${fault_names.slice(0, 4).join(', ')}, …)
   --workers n         threads; one a core unless told
@@ -134,6 +135,7 @@ const runMany = async (from: number, count: number): Promise<number> => {
   const seconds = (performance.now() - began) / 1000
   process.stderr.write(tty ? '\n' : '')
   const {
+    traces,
     faults,
     points,
     killed_at,
@@ -146,7 +148,7 @@ const runMany = async (from: number, count: number): Promise<number> => {
     missing,
   } = coverage.report()
   process.stdout.write(
-    `${done} seeds (${from} to ${from + done - 1}), ${total} source events, ${seconds.toFixed(1)} s: ${(done / seconds).toFixed(1)} seeds/s\n\n` +
+    `${done} seeds (${from} to ${from + done - 1}), ${total} source events, ${seconds.toFixed(1)} s: ${(done / seconds).toFixed(1)} seeds/s, traces ${traces}\n\n` +
       `Faults injected\n${table(faults)}\n\nCrashes at named points (${killed_at.length} of ${points})\n${table(killed_at)}\n\n` +
       `Sometimes\n${table(sometimes)}\n\n${exits.length === 0 ? '' : `Processes that ended by themselves, by fault\n${table(exits)}\n\n`}` +
       `Lag 0 after the storm: p50 ${recovery_ms(0.5)} ms, p99 ${recovery_ms(0.99)} ms. ` +
@@ -199,7 +201,14 @@ const runMutations = async (): Promise<number> => {
   const seeds_max = numberOf('seeds', values.seeds)
   const rows: string[] = []
   let alive = 0
-  const waiting = [...kafka_mutations]
+  const chosen = kafka_mutations.filter(({ name }) => values.mutation === undefined || name === values.mutation)
+  if (chosen.length === 0) {
+    process.stderr.write(
+      `There is no planted bug ${values.mutation}; there are ${kafka_mutations.map(({ name }) => name).join(', ')}.\n`,
+    )
+    return 2
+  }
+  const waiting = [...chosen]
   const results = new Map<string, Awaited<ReturnType<typeof notices>>>()
   const lane = async () => {
     for (let mutation = waiting.shift(); mutation !== undefined; mutation = waiting.shift()) {
@@ -214,22 +223,22 @@ const runMutations = async (): Promise<number> => {
     }
   }
   await Promise.all([lane(), lane()])
-  for (const { name, breaks } of kafka_mutations) {
+  for (const { name, breaks } of chosen) {
     const { seed, by, misfit } = results.get(name)!
     if (misfit || seed === null) alive++
     rows.push(`| ${name} | ${breaks} | ${seed ?? '-'} | ${misfit ? 'does not fit' : seed === null ? 'unnoticed' : by} |`)
   }
   const printed = `| planted bug | what it breaks | first seed | checker: anomaly |\n|---|---|---|---|\n${rows.join('\n')}\n`
-  process.stdout.write(`${printed}\n${kafka_mutations.length - alive} of ${kafka_mutations.length} planted bugs are noticed.\n`)
+  process.stdout.write(`${printed}\n${chosen.length - alive} of ${chosen.length} planted bugs are noticed.\n`)
   const page = readFileSync(docs_path, 'utf8')
   const [head, rest] = page.split(marks[0])
   const tail = rest?.split(marks[1])[1]
-  if (alive === 0 && head !== undefined && tail !== undefined)
+  if (values.mutation === undefined && alive === 0 && head !== undefined && tail !== undefined)
     writeFileSync(docs_path, `${head}${marks[0]}\n${printed}${marks[1]}${tail}`)
   return alive === 0 ? 0 : 1
 }
 
 if (values.help) process.stdout.write(help)
-else if (values.mutations) process.exitCode = await runMutations()
+else if (values.mutations || values.mutation !== undefined) process.exitCode = await runMutations()
 else if (values.seed !== undefined) process.exitCode = await runOne(numberOf('seed', values.seed))
 else process.exitCode = await runMany(numberOf('from', values.from), numberOf('seeds', values.seeds))

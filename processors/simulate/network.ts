@@ -34,15 +34,17 @@ export const openNetwork = (scheduler: Scheduler, weather: Weather, trace: Trace
         const cancel = scheduler.after(timeout_ms, machine, () => end(() => reject(timeout())))
         weather.passes(`${point} asked`, machine)
         if (!machine.alive()) return
-        if (weather.cutOff(machine) || weather.strikes('request_lost')) return
+        if (weather.cutOff(machine, point) || weather.strikes('request_lost')) return
         let out_ms = latency()
+        // A coordinator that is loading: the old owner works on while the new one waits.
+        if (point === 'init_producer_id' && weather.strikes('fencing_slow')) out_ms += weather.uniform() * timeout_ms * 0.8
         if (weather.strikes('slow')) out_ms += weather.uniform() * timeout_ms * 0.8
         if (weather.strikes('request_late')) out_ms += timeout_ms + weather.uniform() * timeout_ms
         scheduler.after(out_ms, null, () => {
           trace.note(point, machine.name)
           const back = (how: () => void) => {
             weather.passes(`${point} done`, machine)
-            if (weather.cutOff(machine) || weather.strikes('reply_lost')) return
+            if (weather.cutOff(machine, point) || weather.strikes('reply_lost')) return
             let back_ms = latency()
             if (weather.strikes('slow')) back_ms += weather.uniform() * timeout_ms * 0.8
             scheduler.after(back_ms, machine, () => end(how))

@@ -27,6 +27,8 @@ export type SeedOptions = {
   readonly keep_trace: boolean
   /** Only these faults, instead of the seed's own choice. */
   readonly only?: readonly FaultName[]
+  /** What strikes and when, instead of the seed's own choice; nothing else does. */
+  readonly script?: readonly { readonly at_ms: number; readonly fault: FaultName }[]
   /** Resolves when all promise jobs that are ready have run. */
   readonly turn: () => Promise<void>
 }
@@ -117,7 +119,7 @@ const waitingIn = (brokers: Brokers, partition: number): number => {
 export const runSeed = async (workshop: Workshop, seed: number, options: SeedOptions): Promise<SeedResult> => {
   const random = seededRandom(seed)
   const draw = (n: number): number => Math.floor(random.next() * n)
-  const weather = openWeather(seededRandom(seed ^ 0x2545f491), options.only ?? null)
+  const weather = openWeather(seededRandom(seed ^ 0x2545f491), options.script === undefined ? (options.only ?? null) : [])
   const scheduler = openScheduler(options.turn, epoch_ms)
   const trace = openTrace(scheduler.now_ms, options.keep_trace)
   const network = openNetwork(scheduler, weather, trace)
@@ -278,7 +280,7 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     },
     leader_lost_tail: () => {
       const all = places()
-      if (brokers.failLeader(all[draw(all.length)]!) > 0) sometimes.add('a leader took unacknowledged records with it')
+      brokers.failLeader(all[draw(all.length)]!)
     },
     coordinator_moved: () => {
       const duration_ms = 20 + 300 * random.next()
@@ -296,8 +298,15 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     cut_off: () => {
       const of = victim()
       if (of === undefined) return
-      weather.setCutOff(of[1].machine, true)
-      scheduler.after(100 + 4_000 * random.next(), null, () => weather.setCutOff(of[1].machine, false))
+      weather.setCutOff(of[1].machine, 'all')
+      scheduler.after(100 + 4_000 * random.next(), null, () => weather.setCutOff(of[1].machine, null))
+    },
+    // Its group goes on without it, and it works on: a zombie that is wide awake.
+    deafened: () => {
+      const of = victim()
+      if (of === undefined) return
+      weather.setCutOff(of[1].machine, 'groups')
+      scheduler.after(kafka_times.session_timeout_ms * (1 + random.next()), null, () => weather.setCutOff(of[1].machine, null))
     },
     clock_off: () => victim()?.[1].machine.skew(Math.floor((random.next() - 0.5) * 12 * 3_600_000)),
     clock_back: () => victim()?.[1].machine.skew(-Math.floor(random.next() * 3_600_000)),
@@ -359,7 +368,14 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     }
     scheduler.after(60 + 500 * random.next(), null, strike)
   }
-  scheduler.after(200 + 400 * random.next(), null, strike)
+  if (options.script === undefined) scheduler.after(200 + 400 * random.next(), null, strike)
+  else
+    for (const { at_ms, fault } of options.script)
+      scheduler.after(at_ms, null, () => {
+        weather.struck(fault)
+        trace.note(`fate.${fault}`)
+        fates[fault]?.()
+      })
 
   // --- the storm, then calm ---
   await scheduler.until(storm_ms)
@@ -478,7 +494,7 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
   if (calm) {
     // Members that died in the storm are still waited for by their groups.
     const alive = (member_id: string) => [...running.values()].some(({ machine }) => member_id.startsWith(`${machine.name}-`))
-    const standing = () => running.size >= processes_wanted && [...running.values()].every((of) => of.supervisor() !== undefined)
+    const standing = () => running.size === processes_wanted && [...running.values()].every((of) => of.supervisor() !== undefined)
     await scheduler.until(scheduler.now_ms() + 12_000, () => standing() && brokers.groups.settled(alive))
     await scheduler.until(scheduler.now_ms() + 600)
     const clicked_ms = scheduler.now_ms()
@@ -500,6 +516,8 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     calm = await untilCalm(recovery_max_ms)
   }
   stopping = true
+  if (places().some((at) => brokers.partition(at)!.truncated.length > 0))
+    sometimes.add('a leader took unacknowledged records with it')
   const evidence: Evidence = {
     brokers,
     partitions,

@@ -10,11 +10,13 @@ export const fault_chances = {
   request_late: 0.02,
   slow: 0.03,
   cut_off: 0.5,
+  deafened: 0.9,
   // Brokers.
   leader_moved: 0.02,
-  leader_lost_tail: 0.03,
-  coordinator_moved: 0.02,
+  leader_lost_tail: 0.7,
+  coordinator_moved: 0.7,
   markers_late: 0.4,
+  fencing_slow: 0.5,
   fetch_cut_short: 0.2,
   position_lost: 0.3,
   offsets_refused: 0.5,
@@ -76,10 +78,10 @@ export type Weather = {
   below(n: number): number
   /** How often each fault struck. */
   readonly counts: Map<FaultName, number>
-  /** Whether the machine reaches no server at the moment. */
-  cutOff(machine: Machine): boolean
-  /** Cuts machines off from servers, or lets them through again. */
-  setCutOff(machine: Machine, cut: boolean): void
+  /** Whether this call of the machine reaches nobody at the moment. */
+  cutOff(machine: Machine, point: string): boolean
+  /** Cuts a machine off from all servers or from what coordinates its groups alone, or lets it through again. */
+  setCutOff(machine: Machine, from: 'all' | 'groups' | null): void
   /** A named point of a call was reached; a crash that was aimed at it kills the machine there and then. */
   passes(point: string, machine: Machine): void
   /** Kills whoever reaches the named point for the n-th time from now on. */
@@ -91,11 +93,13 @@ export type Weather = {
   onKill(listener: (machine: Machine, point: string) => void): void
 }
 
+const group_calls = new Set(['join', 'heartbeat', 'offset_commit', 'offset_fetch', 'leave'])
+
 export const openWeather = (random: Random, only: readonly FaultName[] | null = null): Weather => {
   const counts = new Map<FaultName, number>()
   const reached = new Map<string, number>()
   const killed_at = new Map<string, number>()
-  const cut = new Set<Machine>()
+  const cut = new Map<Machine, 'all' | 'groups'>()
   const listeners: ((machine: Machine, point: string) => void)[] = []
   let storming = true
   let target: { point: string; left: number } | null = null
@@ -131,10 +135,13 @@ export const openWeather = (random: Random, only: readonly FaultName[] | null = 
     struck,
     uniform: () => random.next(),
     below: (n) => Math.floor(random.next() * n),
-    cutOff: (machine) => cut.has(machine),
-    setCutOff: (machine, is_cut) => {
-      if (is_cut) cut.add(machine)
-      else cut.delete(machine)
+    cutOff: (machine, point) => {
+      const from = cut.get(machine)
+      return from === 'all' || (from === 'groups' && group_calls.has(point))
+    },
+    setCutOff: (machine, from) => {
+      if (from === null) cut.delete(machine)
+      else cut.set(machine, from)
     },
     passes: (point, machine) => {
       reached.set(point, (reached.get(point) ?? 0) + 1)

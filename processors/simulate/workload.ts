@@ -47,9 +47,11 @@ export const makeWorkload = (
   const bad = (at_ms: number, topic: string, key: string, value: Buffer, code: string): void =>
     put(at_ms, topic, key, value, [[bad_header, Buffer.from(code, 'utf8')]])
 
-  // Platforms publish in bursts: their own queues and sweeps see to that.
+  // Platforms publish in bursts, as their own queues and sweeps see to; some steadily.
+  const steady = random.next() < 0.2
   const bursts = Array.from({ length: 5 + below(8) }, () => random.next() * duration_ms).sort((a, b) => a - b)
   const inBurst = (at_ms: number): number => {
+    if (steady) return at_ms
     const next = bursts.find((burst) => burst >= at_ms) ?? at_ms
     return next + random.next() * 20
   }

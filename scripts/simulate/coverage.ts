@@ -44,6 +44,8 @@ type Rows = readonly (readonly [string, number])[]
 export type Coverage = {
   add(result: SeedResult): void
   report(): {
+    /** One hash over all traces, whatever the order in which they came. */
+    readonly traces: string
     readonly faults: Rows
     readonly points: number
     readonly killed_at: Rows
@@ -67,6 +69,7 @@ export const coverage_of = (): Coverage => {
   const exits = new Map<string, number>()
   const recoveries: number[] = []
   const freshnesses: number[] = []
+  let traces = 0
   let drift = 0
   let events = 0
   const addTo = (to: Map<string, number>, name: string, n: number) => void to.set(name, (to.get(name) ?? 0) + n)
@@ -77,6 +80,7 @@ export const coverage_of = (): Coverage => {
   }
   return {
     add: (result) => {
+      traces = (traces + Math.imul(Number.parseInt(result.trace_hash, 16), 2 * result.seed + 1)) >>> 0
       for (const [name, n] of result.faults) addTo(faults, name, n)
       for (const [name, n] of result.reached) addTo(reached, name, n)
       for (const [name, n] of result.killed_at) addTo(killed_at, name, n)
@@ -88,6 +92,7 @@ export const coverage_of = (): Coverage => {
       events += result.events
     },
     report: () => ({
+      traces: traces.toString(16).padStart(8, '0'),
       faults: rows(faults),
       points: crash_points_expected.length,
       killed_at: rows(killed_at),

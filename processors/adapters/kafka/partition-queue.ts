@@ -33,6 +33,8 @@ export const recordBytes = ({ key, value, headers }: Pick<LogRecord, 'key' | 'va
   return bytes
 }
 
+const woken = 'woken'
+
 /** A queue that starts at a position and asks for a pause of the log when `bytes_max` bytes wait in it. */
 export const partitionQueue = (start: number, clock: Clock, bytes_max: number): PartitionQueue => {
   /** From the position on; those before the cursor were polled and not committed. */
@@ -53,7 +55,8 @@ export const partitionQueue = (start: number, clock: Clock, bytes_max: number): 
   }
   const sleep = async (duration_ms: number, signal?: AbortSignal): Promise<void> => {
     const alarm = new AbortController()
-    const rise = () => alarm.abort()
+    // With a reason of its own: the default one is an error object with a stack, made for every poll.
+    const rise = () => alarm.abort(woken)
     sleepers.add(rise)
     signal?.addEventListener('abort', rise, { once: true })
     await clock.sleep(duration_ms, alarm.signal)

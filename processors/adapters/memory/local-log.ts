@@ -91,6 +91,7 @@ type Group = { readonly name: string; members: Member[]; turn: Promise<void> }
 const scan_records = 500
 const scan_bytes = 1 << 20
 const claim_retry_ms = 500
+const woken = 'woken'
 
 export const localLog = (
   storage: LogStorage,
@@ -115,7 +116,8 @@ export const localLog = (
   /** Resolves when the place is written to, after so long, or when the signal aborts. */
   const sleepUntilWritten = async (place: string, duration_ms: number, signal: AbortSignal): Promise<void> => {
     const alarm = new AbortController()
-    const rise = () => alarm.abort()
+    // With a reason of its own: the default one is an error object with a stack, made for every poll.
+    const rise = () => alarm.abort(woken)
     const sleepers = waiting.get(place) ?? new Set()
     waiting.set(place, sleepers.add(rise))
     signal.addEventListener('abort', rise, { once: true })

@@ -632,6 +632,19 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
     connect: async () => undefined,
     disconnect: async () => undefined,
     listTopics: () => cluster.ask<string[]>('list_topics', (reply) => reply([...brokers.topics.keys()])),
+    fetchOffsets: ({ groupId, topics }: { readonly groupId: string; readonly topics: readonly string[] }) =>
+      cluster.ask<object[]>('offset_fetch', (reply) => {
+        const committed = brokers.groups.offsetsOf(groupId)
+        reply(
+          topics.map((topic) => ({
+            topic,
+            partitions: (brokers.topics.get(topic)?.partitions ?? []).map((_, partition) => ({
+              partition,
+              offset: committed.get(placeName({ topic, partition })) ?? '-1',
+            })),
+          })),
+        )
+      }),
     createTopics: ({
       topics,
     }: {
