@@ -14,7 +14,7 @@ export const F06: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { seconds: 20, events_per_s: 80, shoppers: 100, partitions: 4 },
-      default: { seconds: 70, events_per_s: 150, shoppers: 400, partitions: 12 },
+      default: { seconds: 45, events_per_s: 150, shoppers: 400, partitions: 12 },
       full: { seconds: 600, events_per_s: 500, shoppers: 5_000, partitions: 60 },
     })
     const kafka = await storm.kafka(1)

@@ -14,7 +14,7 @@ export const F07: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { freezes: 2, frozen_s: 9, advance: 200, events_per_s: 150, shoppers: 150, partitions: 3 },
-      default: { freezes: 5, frozen_s: 11, advance: 600, events_per_s: 250, shoppers: 500, partitions: 4 },
+      default: { freezes: 4, frozen_s: 10, advance: 600, events_per_s: 250, shoppers: 500, partitions: 4 },
       full: { freezes: 20, frozen_s: 90, advance: 5_000, events_per_s: 800, shoppers: 5_000, partitions: 12 },
     })
     const kafka = await storm.kafka(1)

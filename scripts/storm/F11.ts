@@ -24,7 +24,7 @@ export const F11: Scenario = {
   short: false,
   run: async (storm) => {
     const { say } = storm
-    const size = sized(storm, { short: { seconds: 3 }, default: { seconds: 7 }, full: { seconds: 600 } })
+    const size = sized(storm, { short: { seconds: 3 }, default: { seconds: 5 }, full: { seconds: 600 } })
     const registry = await storm.registry()
     const faulty = await openFaulty(registry)
     const kafka = await storm.kafka(1)

@@ -20,7 +20,7 @@ export const F17: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { points: 2, held_s: 3, events: 1_500, shoppers: 60 },
-      default: { points: 7, held_s: 4, events: 6_000, shoppers: 200 },
+      default: { points: 7, held_s: 3, events: 12_000, shoppers: 200 },
       full: { points: 14, held_s: 30, events: 30_000, shoppers: 1_000 },
     })
     const disk = join(storm.folder, 'disk')
@@ -36,7 +36,11 @@ export const F17: Scenario = {
       return bavail * bsize
     }
     const stormy = openEmbedded(storm.folder, join(disk, 'data'), 'stormy')
-    const member = stormy.member(stages)
+    // Small batches: many commits, so that the disk fills up before, between and in them.
+    const member = stormy.member(
+      stages,
+      ['canonicalize', 'learn', 'index', 'recommend'].map((stage) => `stages.${stage}.records_max=8`),
+    )
     let full = 0
     let longest_s = 0
     try {
@@ -52,10 +56,10 @@ export const F17: Scenario = {
       const lag = () => counterOf(member, 'entrepot_consumer_lag_records')
       let points = 0
       for (; points < size.points && member.alive(); points++) {
-        await sleep(chance.between(100, 400))
+        await sleep(chance.between(50, 250))
         const from = member.logged()
         // Some kilobytes are left, so that another write is the first to fail each time.
-        const left = chance.between(0, 60) * 4_096
+        const left = chance.between(0, 16) * 4_096
         // The member takes space meanwhile.
         for (let tries = 0; tries < 20; tries++) {
           const bytes = Math.max(4_096, free() - left)
@@ -132,7 +136,7 @@ export const F17: Scenario = {
             digest === other,
             digest === other ? digest.slice(0, 12) : `${digest.slice(0, 12)} but ${other.slice(0, 12)}`,
           ),
-          atLeast('times that something failed for want of space', full, 1),
+          atLeast('times that something failed for want of space', full, Math.ceil(size.points / 2)),
           says('lived through it, no restart', lived),
           atMost('longest until it went on', longest_s, 30, ' s'),
           zero('dead letters', counts(seen, 'dead-letters.v1')),

@@ -14,7 +14,7 @@ export const F22: Scenario = {
   short: true,
   run: async (storm) => {
     const { say } = storm
-    const size = sized(storm, { short: { events: 300 }, default: { events: 1_000 }, full: { events: 50_000 } })
+    const size = sized(storm, { short: { events: 300 }, default: { events: 600 }, full: { events: 50_000 } })
     const kafka = await storm.kafka(1)
     const site = await openSite(storm, {
       brokers: kafka.brokers,
