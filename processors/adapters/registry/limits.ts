@@ -24,7 +24,7 @@ export const decode_limits: DecodeLimits = {
   keys_max: 1_000,
   items_max: 10_000,
   entries_max: 100_000,
-  values_max: 1_000_000,
+  values_max: 400_000,
   string_chars_max: 64 * 1024,
 }
 

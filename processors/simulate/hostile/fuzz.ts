@@ -136,8 +136,7 @@ const rich_protobuf: Schema = {
 import "google/protobuf/timestamp.proto"; import "google/protobuf/struct.proto";
 message Rich { int64 id = 1; string title = 2; repeated string tags = 3; map<string, double> attributes = 4; repeated sint32 deltas = 5;
   State state = 6; google.protobuf.Timestamp at = 7; Rich parent = 8; bytes digest = 9; oneof which { bool yes = 10; fixed64 number = 11; }
-  google.protobuf.Struct more = 12; float weight = 13; map<int32, Rich> children = 14; }
-enum State { A = 0; B = 1; }`,
+  google.protobuf.Struct more = 12; float weight = 13; map<int32, Rich> children = 14; } enum State { A = 0; B = 1; }`,
 }
 const richProtobuf = (parent: Buffer): Buffer =>
   Buffer.concat([

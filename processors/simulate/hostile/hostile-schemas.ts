@@ -118,15 +118,14 @@ const single: readonly HostileSchema[] = [
   of('PROTOBUF', '250 KB of dots', `syntax = "proto3"; message M { ${'a.'.repeat(120_000)}b c = 1; }`),
 ]
 
+const inNamespace = (name: string) => Object.assign(record('R', field('a', 'int')), Object.fromEntries([['namespace', name]]))
+
 /** Names that would run if one were ever put into code, in each place where a schema has names. */
 const names = injected.flatMap((name) => [
   of('AVRO', `a record called ${JSON.stringify(name.slice(0, 20))}`, record(name, field('a', 'int'))),
   of('AVRO', `a field called ${JSON.stringify(name.slice(0, 20))}`, record('R', field(name, 'int'))),
   of('AVRO', `a symbol called ${JSON.stringify(name.slice(0, 20))}`, { type: 'enum', name: 'E', symbols: [name] }),
-  of('AVRO', `a namespace called ${JSON.stringify(name.slice(0, 20))}`, {
-    ...record('R', field('a', 'int')),
-    namespace: `${name} `,
-  }),
+  of('AVRO', `a namespace called ${JSON.stringify(name.slice(0, 20))}`, inNamespace(`${name} `)),
   of('PROTOBUF', `a message called ${JSON.stringify(name.slice(0, 20))}`, `syntax = "proto3"; message ${name} { int32 a = 1; }`),
   of('PROTOBUF', `a field called ${JSON.stringify(name.slice(0, 20))}`, `syntax = "proto3"; message M { int32 ${name} = 1; }`),
 ])

@@ -1,6 +1,5 @@
 /** Row 64: requests that say one thing twice, or something else. */
 import { buildHttp } from '../../../serve/http.ts'
-import { openTelemetry } from '../../../telemetry/prometheus.ts'
 import type { Row } from '../row.ts'
 
 export const row: Row = {
@@ -11,7 +10,7 @@ export const row: Row = {
     const user = 'k1.AAAAAAAAAAAAAAAAAAAAAA'
     const app = buildHttp({
       version: { version: '0', node: '0', mode: 'embedded', model_digest: null },
-      metrics: openTelemetry({ declared: { versions: ['0'] } }),
+      metrics: { content_type: 'text/plain', text: async () => '' },
       dependencies: [],
       recommendations: async () => undefined,
     })
