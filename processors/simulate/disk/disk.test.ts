@@ -12,12 +12,12 @@ test('a crash before every file operation of a run loses nothing that was acknow
   expect(operations).toBeGreaterThan(300)
   // Created, written, synced, copied and deleted files, by what the process was about.
   expect(Object.keys(crash_points).length).toBeGreaterThanOrEqual(25)
-}, 60_000)
+}, 120_000)
 
 test('seeds of faults, crashes and losses break no promise, and meet every kind of them', async () => {
   const met: Record<string, number> = {}
   const points = new Set<string>()
-  for (let seed = 1; seed <= 20; seed++) {
+  for (let seed = 1; seed <= 15; seed++) {
     const { violation, faults, crash_points } = await runDiskSeed(seed)
     expect({ seed, violation }).toEqual({ seed, violation: undefined })
     for (const [kind, times] of Object.entries(faults)) met[kind] = (met[kind] ?? 0) + times
@@ -28,7 +28,7 @@ test('seeds of faults, crashes and losses break no promise, and meet every kind 
   )
   expect(Object.keys(met)).toEqual(expect.arrayContaining(['loss process', 'loss prefix', 'loss subset', 'loss torn']))
   expect(points.size).toBeGreaterThanOrEqual(25)
-}, 60_000)
+}, 120_000)
 
 test('the same seed makes the same file operations; another makes others', async () => {
   const first = await runDiskSeed(7)
@@ -38,9 +38,9 @@ test('the same seed makes the same file operations; another makes others', async
 
 describe('seeds that found a fault, which is mended', () => {
   test.each([
-    [38, 'a page that could not be read during the check at opening was told as damage'],
-    [88, 'a commit behind one whose fsync had failed before a restart was gone after a loss of power'],
-    [29, 'a change to the write-ahead log whose commit failed went unnoticed, and the file stayed in the journal mode before'],
+    [62, 'a page that could not be read during the check at opening was told as damage'],
+    [9, 'a commit behind one whose fsync had failed before a restart was gone after a loss of power'],
+    [16, 'a change to the write-ahead log whose commit failed went unnoticed, and the file stayed in the journal mode before'],
   ])(
     '%i: %s',
     async (seed) => {
@@ -119,7 +119,7 @@ describe('the simulated disk', () => {
 
   test('tears a write at sectors, never within one', () => {
     let torn = 0
-    for (let seed = 1; seed <= 20; seed++) {
+    for (let seed = 1; seed <= 15; seed++) {
       const files = openFileSystem(seededRandom(seed), () => undefined)
       files.create('a')
       files.write('a', Buffer.alloc(4096, 'o'), 0)
