@@ -186,6 +186,30 @@ test('corrupt state is dropped and restored, then work goes on', async () => {
   expect(world.events.some((event) => event.event === 'restoring')).toBe(true)
 })
 
+test('a task that was fenced is not taken again from the one that a rebalance has brought since', async () => {
+  let fenced = 0
+  const once = count(() => {
+    if (fenced++ === 0) throw new Fault('task.fenced', 'A newer owner.')
+  })
+  const world = await start(topologyOf(once), { backoff_first_ms: 80, backoff_max_ms: 80 })
+  const supervisor = await world.run()
+  await world.log.append([
+    { topic: 'words', partition: 1, key: Buffer.from('k'), value: Buffer.from(JSON.stringify({ word: 'a' })), timestamp_ms: 5 },
+  ])
+  while (!world.events.some(({ event }) => event === 'fenced')) await systemClock.sleep(1)
+  // Another member comes and goes: the second partition moves to it and back, within the wait.
+  const handler = { assigned: () => undefined, revoked: async () => undefined, failed: () => undefined }
+  const other = await world.log.member().subscribe('test.count', ['words'], handler)
+  await other.close()
+  const before = world.events.filter(({ event }) => event === 'assigned').length
+  await systemClock.sleep(400)
+  expect(world.events.filter(({ event }) => event === 'fenced')).toHaveLength(1)
+  expect(world.events.filter(({ event }) => event === 'restoring')).toHaveLength(0)
+  expect(world.events.filter(({ event }) => event === 'assigned')).toHaveLength(before)
+  expect((await world.log.positions('test.count', 'words'))[1]!.position).toBe(1)
+  await supervisor.stop()
+})
+
 describe('ends loudly, commits nothing of the batch, and leaves the position', () => {
   test.each<[string, string, Partial<RuntimeLimits>, (word: string) => void]>([
     ['a lost record', 'outcome.lost', {}, () => undefined],

@@ -117,7 +117,8 @@ export const supervise = async (options: SuperviseOptions): Promise<Supervisor> 
         statuses.delete(id)
       }
       await task.release()
-      if (outcome.how === 'stopped') return
+      // Told to end, it has a successor or none here: what else it ran into is not its business any more.
+      if (outcome.how === 'stopped' || (abort.signal.aborted && outcome.how !== 'fatal')) return
       if (outcome.how === 'fatal') return fatal(name, outcome.fault, task.input)
       if (outcome.how === 'fenced') observe({ event: 'fenced', stage: name, input: task.input })
       else {
@@ -127,7 +128,8 @@ export const supervise = async (options: SuperviseOptions): Promise<Supervisor> 
       const attempt = restarts.get(id) ?? 0
       restarts.set(id, attempt + 1)
       await backOff(clock, limits, attempt, random.next(), stopping.signal)
-      if (stopping.signal.aborted) return
+      // A rebalance may have brought the partition back meanwhile: taking it again would fence that task, which would take it again.
+      if (stopping.signal.aborted || running.has(id)) return
       observe({ event: 'restoring', stage: name, input: task.input })
       await subscriptions.get(name)?.reacquire(task.input)
     })().catch((error: unknown) => fatal(name, asFault(error), task.input))
