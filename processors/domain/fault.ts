@@ -92,7 +92,6 @@ export const fault_codes = {
   'limits.depth': { kind: 'malformed', means: 'The value is nested deeper than 32 levels.', remedy: 'Flatten it.' },
   'limits.items': { kind: 'malformed', means: 'An array, map or object has too many entries.', remedy: 'Split the record.' },
   'limits.string': { kind: 'malformed', means: 'A string is longer than 64 Ki characters.', remedy: 'Trim it at the source.' },
-  'limits.inflate': { kind: 'malformed', means: 'The batch inflates beyond its bound.', remedy: 'Publish smaller batches.' },
   'number.unsafe': {
     kind: 'malformed',
     means: 'An integer is beyond 2^53 where a number is read.',
@@ -280,6 +279,12 @@ export const fault_codes = {
     kind: 'misconfigured',
     means: 'A topic holds batches in a compression that is not supported here (Snappy, LZ4).',
     remedy: 'Set compression.type=zstd on the topic or in its producers; the message names the codec.',
+  },
+  'limits.inflate': {
+    kind: 'misconfigured',
+    means: 'A batch of a topic unfolds into more than 64 MiB, or into more than 200 times its size.',
+    remedy:
+      'The message names the place: stop its producer, delete up to behind the batch (kafka-delete-records), go on with `entrepot run --accept-gap <topic>/<partition>`.',
   },
   'log.unauthorized': {
     kind: 'misconfigured',

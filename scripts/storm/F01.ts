@@ -36,7 +36,7 @@ export const F01: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { shoppers: 150, partitions: 2, kills: 3, events_per_s: 60 },
-      default: { shoppers: 600, partitions: 3, kills: 7, events_per_s: 80 },
+      default: { shoppers: 600, partitions: 2, kills: 7, events_per_s: 60 },
       full: { shoppers: 50_000, partitions: 12, kills: 100, events_per_s: 1_000 },
     })
     const qdrant = await storm.qdrant()

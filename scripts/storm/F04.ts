@@ -16,7 +16,7 @@ export const F04: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { restarts: 2, events_per_s: 80, shoppers: 100, partitions: 3 },
-      default: { restarts: 5, events_per_s: 120, shoppers: 400, partitions: 6 },
+      default: { restarts: 4, events_per_s: 120, shoppers: 400, partitions: 6 },
       full: { restarts: 20, events_per_s: 1_000, shoppers: 5_000, partitions: 12 },
     })
     const kafka = await storm.kafka(3)

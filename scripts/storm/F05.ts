@@ -15,7 +15,7 @@ export const F05: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { frozen_s: [4], events_per_s: 80, shoppers: 100, partitions: 3 },
-      default: { frozen_s: [4, 12, 25], events_per_s: 120, shoppers: 400, partitions: 6 },
+      default: { frozen_s: [4, 10, 18], events_per_s: 120, shoppers: 400, partitions: 6 },
       full: { frozen_s: [10, 35, 70], events_per_s: 1_000, shoppers: 5_000, partitions: 12 },
     })
     const kafka = await storm.kafka(3)

@@ -1,10 +1,7 @@
 /** F21: batches and bodies that unfold into far more than they are. */
-import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gzipSync } from 'node:zlib'
-import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
-import { kafkaJars } from '../servers/kafka.ts'
+import kafkajs, { CompressionTypes, Kafka, logLevel } from 'kafkajs'
 import { goodRecord } from './bytes.ts'
 import { endsOf, openAdmin } from './read.ts'
 import { atMost, type Check, type Scenario, says, sized, zero } from './scenario.ts'
@@ -14,29 +11,38 @@ import { disposed, materialOf } from './sources.ts'
 const mib = 1 << 20
 const rss_mb_max = 900
 
-/** Kafka's own producer, for what Node cannot compress. */
-const consoleProducer = async (brokers: string, topic: string, codec: string): Promise<void> => {
-  const jars = await kafkaJars()
-  const args = [
-    '-Xmx256m',
-    '-cp',
-    join(jars, 'jars', '*'),
-    'org.apache.kafka.tools.ConsoleProducer',
-    '--bootstrap-server',
-    brokers,
-    '--topic',
-    topic,
-    '--compression-codec',
-    codec,
-  ]
-  const child = spawn('java', args, { stdio: ['pipe', 'ignore', 'pipe'] })
-  let said = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString('utf8')
-  })
-  child.stdin.end(`{"id":"${codec}","title":"${'a'.repeat(2_000)}"}\n`)
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve))
-  if (code !== 0) throw new Error(`ConsoleProducer --compression-codec ${codec} ended with ${code}: ${said.slice(-500)}`)
+/** Snappy as Kafka's clients frame it, of literals alone: nothing is made shorter, but every reader takes it. */
+const snappy = (bytes: Buffer): Buffer => {
+  const parts: Buffer[] = []
+  let left = bytes.length
+  const length: number[] = []
+  for (; left > 127; left >>>= 7) length.push((left & 127) | 128)
+  parts.push(Buffer.from([...length, left]))
+  for (let at = 0; at < bytes.length; at += 65_536) {
+    const piece = bytes.subarray(at, at + 65_536)
+    const tag = Buffer.from([61 << 2, 0, 0])
+    tag.writeUInt16LE(piece.length - 1, 1)
+    parts.push(tag, piece)
+  }
+  const block = Buffer.concat(parts)
+  const header = Buffer.concat([
+    Buffer.from([0x82]),
+    Buffer.from('SNAPPY'),
+    Buffer.from([0, 0, 0, 0, 1, 0, 0, 0, 1]),
+    Buffer.alloc(4),
+  ])
+  header.writeInt32BE(block.length, header.length - 4)
+  return Buffer.concat([header, block])
+}
+
+const sendCompressed = async (brokers: string, topic: string, compression: CompressionTypes, value: Buffer): Promise<void> => {
+  const producer = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).producer()
+  await producer.connect()
+  try {
+    await producer.send({ topic, compression, messages: [{ key: 'bomb', value, partition: 0 }] })
+  } finally {
+    await producer.disconnect()
+  }
 }
 
 export const F21: Scenario = {
@@ -51,38 +57,18 @@ export const F21: Scenario = {
     const checks: Check[] = []
     const registry = await storm.registry()
     let rss_most = 0
-    const cases: readonly (readonly [string, (brokers: string, topic: string) => Promise<void>, RegExp])[] = [
-      ...(
-        [
-          ['gzip', CompressionTypes.GZIP],
-          ['zstd', CompressionTypes.ZSTD],
-        ] as const
-      ).map(
-        ([name, compression]) =>
-          [
-            `${name} bomb`,
-            async (brokers: string, topic: string) => {
-              const producer = new Kafka({ brokers: brokers.split(','), logLevel: logLevel.NOTHING }).producer()
-              await producer.connect()
-              try {
-                await producer.send({
-                  topic,
-                  compression,
-                  messages: [{ key: 'bomb', value: Buffer.alloc(size.mib * mib), partition: 0 }],
-                })
-              } finally {
-                await producer.disconnect()
-              }
-            },
-            /^limits\.inflate$/,
-          ] as const,
-      ),
-      ...['snappy', 'lz4'].map(
-        (codec) =>
-          [`${codec} batch`, (brokers: string, topic: string) => consoleProducer(brokers, topic, codec), /^log\.codec$/] as const,
-      ),
+    const bomb = Buffer.alloc(size.mib * mib)
+    const cases: readonly (readonly [string, CompressionTypes, Buffer, RegExp])[] = [
+      ['gzip bomb', CompressionTypes.GZIP, bomb, /^limits\.inflate$/],
+      ['zstd bomb', CompressionTypes.ZSTD, bomb, /^limits\.inflate$/],
+      ['snappy batch', CompressionTypes.Snappy, Buffer.from('{"id":"1","title":"x"}'), /^log\.codec$/],
     ]
-    for (const [name, throwIn, code] of cases) {
+    // For this process's producer alone: the members refuse it.
+    kafkajs.CompressionCodecs[CompressionTypes.Snappy] = () => ({
+      compress: async ({ buffer }: { buffer: Buffer }) => snappy(buffer),
+      decompress: async (bytes: Buffer) => bytes,
+    })
+    for (const [name, compression, value, code] of cases) {
       const site = await openSite(storm, {
         brokers: kafka.brokers,
         registry,
@@ -100,7 +86,7 @@ export const F21: Scenario = {
         await member.ready()
         await log.append(await Promise.all(Array.from({ length: 20 }, (_, n) => goodRecord(material, n))))
         await site.drained()
-        await throwIn(kafka.brokers, topic)
+        await sendCompressed(kafka.brokers, topic, compression, value)
         await log.append([
           {
             topic,
@@ -130,6 +116,10 @@ export const F21: Scenario = {
         )
         checks.push(
           says(`${name}: named`, seen !== undefined, lines.join(', ') || 'nothing logged'),
+          says(
+            `${name}: the place is named`,
+            member.lines().some(({ code: logged, message }) => logged === seen && message?.includes(`${topic}/0`) === true),
+          ),
           // It lives, or stops as misconfigured: never a crash, never a loop of restarts that looks like a defect.
           says(
             `${name}: lives, or stops for an operator`,
@@ -200,10 +190,10 @@ export const F21: Scenario = {
       await site.close()
     }
     return {
-      ran: `${size.mib} MiB in a gzip and a zstd batch, snappy and lz4 batches, 50 gzip bodies of 64 MiB`,
-      injected: { bombs: 2, 'batches of unknown codecs': 2, 'HTTP bodies': 50 },
+      ran: `${size.mib} MiB in a gzip and a zstd batch, a snappy batch, 50 gzip bodies of 64 MiB`,
+      injected: { bombs: 2, 'batches of an unknown codec': 1, 'HTTP bodies': 50 },
       checks,
-      notes: [`at most ${rss_most} MB resident`],
+      notes: [`at most ${rss_most} MB resident`, 'lz4 is refused by the same code as snappy, and has a unit test'],
     }
   },
 }

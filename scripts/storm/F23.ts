@@ -16,7 +16,7 @@ export const F23: Scenario = {
     const { chance, say } = storm
     const size = sized(storm, {
       short: { stops: 4, events_per_s: 100, shoppers: 100, partitions: 3 },
-      default: { stops: 8, events_per_s: 150, shoppers: 400, partitions: 3 },
+      default: { stops: 7, events_per_s: 150, shoppers: 400, partitions: 3 },
       full: { stops: 200, events_per_s: 500, shoppers: 5_000, partitions: 12 },
     })
     const kafka = await storm.kafka(1)

@@ -151,6 +151,8 @@ export const openMember = ({ name, config, log_file, args, env = {} }: MemberOpt
       const proc = `/proc/${child?.pid ?? 0}`
       try {
         const rss_kb = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1] ?? Number.NaN)
+        // A process that is ending has no memory any more.
+        if (Number.isNaN(rss_kb)) return undefined
         return { rss_mb: Math.round(rss_kb / 1024), descriptors: readdirSync(`${proc}/fd`).length }
       } catch {
         return undefined

@@ -277,6 +277,23 @@ export const openInside = (kafka: Kafka, retry: RetryOptions): OpenedKafka => {
   }
 }
 
+/** A batch that cannot be unfolded fails the whole fetch: asked for one at a time, the partitions tell which of them holds it. */
+const placed = async (fault: Fault, request: FetchRequest, fetch: InnerBroker['fetch']): Promise<Fault> => {
+  for (const { topic, partitions } of request.topics)
+    for (const each of partitions) {
+      const alone = { ...request, maxWaitTime: 0, minBytes: 0, topics: [{ topic, partitions: [each] }] }
+      const refusal = await fetch(alone).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (!(refusal instanceof Fault)) continue
+      const at = { topic, partition: each.partition, offset: Number(each.fetchOffset) }
+      const message = `${topic}/${each.partition}, at or soon after offset ${each.fetchOffset}: ${refusal.message}`
+      return Object.assign(new Fault(refusal.code, message, at, refusal), { retriable: false })
+    }
+  return fault
+}
+
 /**
  * Repair 4: an offset that the log no longer holds is told to `gone` and answered with nothing. kafkajs would reset it to the oldest
  * record without a word and even commit that. `fetched` sees every answer with the offset that was asked for.
@@ -305,6 +322,7 @@ export const watchFetches = (
         }
         return answer
       } catch (error) {
+        if (error instanceof Fault) throw await placed(error, request, fetch)
         const refusal = error as { name?: string; topic?: string; partition?: number }
         if (refusal.name !== 'KafkaJSOffsetOutOfRange' || refusal.topic === undefined || refusal.partition === undefined)
           throw error
