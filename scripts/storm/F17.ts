@@ -1,4 +1,5 @@
 /** F17: no space left under the embedded log, its state and its index, at several points; space comes back. */
+import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, rmSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -30,6 +31,9 @@ export const F17: Scenario = {
       (error: Error) => error.message.split('\n')[0],
     )
     if (mounted !== undefined) return { skipped: `a small file system cannot be mounted here (needs root): ${mounted}` }
+    // Also where the program ends without coming back here.
+    const unmount = () => void spawnSync('umount', ['-l', disk])
+    process.once('exit', unmount)
     const filler = join(disk, 'filler')
     const free = () => {
       const { bavail, bsize } = statfsSync(disk)
@@ -149,7 +153,8 @@ export const F17: Scenario = {
     } finally {
       await member.kill9()
       if (existsSync(filler)) rmSync(filler)
-      await runTool('umount', [disk])
+      process.off('exit', unmount)
+      unmount()
     }
   },
 }

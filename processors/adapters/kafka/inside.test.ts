@@ -1,8 +1,19 @@
 import { createRequire } from 'node:module'
 import { describe, expect, test } from '@jest/globals'
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import { Fault } from '../../domain/fault.ts'
 import { systemClock } from '../system/clock.ts'
-import { type FetchedMessage, type FetchedPartition, hideAborted, openInside, rememberCoordinator } from './inside.ts'
+import {
+  type FetchedMessage,
+  type FetchedPartition,
+  type FetchRequest,
+  type FetchResponse,
+  hideAborted,
+  type InnerCluster,
+  openInside,
+  rememberCoordinator,
+  watchFetches,
+} from './inside.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -88,6 +99,32 @@ test('codecs are ours, and refusals younger than kafkajs have names', () => {
     expect(lookupCodec(type).decompress).toBeInstanceOf(Function)
   const { createErrorFromCode } = require('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): { type: string } }
   expect(createErrorFromCode(90).type).toBe('PRODUCER_FENCED')
+})
+
+test('a batch that cannot be unfolded is told by its partition, though it fails the fetch of all', async () => {
+  const bomb = Object.assign(new Fault('limits.inflate', 'too long', { codec: 'gzip' }), { retriable: false })
+  const asked: FetchRequest[] = []
+  const broker = {
+    fetch: async (request: FetchRequest): Promise<FetchResponse> => {
+      asked.push(request)
+      if (request.topics.some(({ partitions }) => partitions.some(({ partition }) => partition === 1))) throw bomb
+      return { responses: [] }
+    },
+  }
+  const cluster = { brokerPool: { createBroker: () => broker } } as unknown as InnerCluster
+  watchFetches(cluster, { fetched: () => undefined, gone: () => undefined })
+  const watched = cluster.brokerPool.createBroker({})
+  const place = (partition: number) => ({ partition, fetchOffset: String(partition * 10), maxBytes: 1 })
+  const request = { isolationLevel: 1, maxWaitTime: 250, minBytes: 1, maxBytes: 9 }
+  const refusal = watched.fetch({ ...request, topics: [{ topic: 't', partitions: [0, 1, 2].map(place) }] })
+  await expect(refusal).rejects.toMatchObject({
+    code: 'limits.inflate',
+    retriable: false,
+    detail: { topic: 't', partition: 1, offset: 10 },
+    message: 't/1, at or soon after offset 10: too long',
+  })
+  expect(asked.map(({ topics }) => topics[0]!.partitions.map(({ partition }) => partition))).toEqual([[0, 1, 2], [0], [1]])
+  expect(await watched.fetch({ ...request, topics: [{ topic: 't', partitions: [place(2)] }] })).toEqual({ responses: [] })
 })
 
 test('a client that was cut opens nothing any more', async () => {

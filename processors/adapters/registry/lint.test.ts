@@ -29,6 +29,7 @@ const hostile: readonly (readonly [what: string, rule: LintRule, schema: Schema]
   ['Avro record of 20,000 fields', 'size', avro(record(count(20_000, (i) => field('int', `f${i}`))))],
   ['Avro record of 2,001 fields', 'fields', avro(record(count(2_001, (i) => field('int', `f${i}`))))],
   ['Avro union of 10,001 branches', 'nodes', avro(count(10_001, () => 'int'))],
+  ['Avro union of 101 branches', 'nodes', avro(count(101, (i) => ({ type: 'fixed', name: `F${i}`, size: 1 })))],
   ['Avro array of nulls', 'zero-width', avro({ type: 'array', items: 'null' })],
   ['Avro array of null in long form', 'zero-width', avro({ type: 'array', items: { type: 'null' } })],
   ['Avro map of nulls', 'zero-width', avro({ type: 'map', values: 'null' })],
