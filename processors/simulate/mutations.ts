@@ -203,6 +203,13 @@ export const kafka_mutations: readonly Mutation[] = [
     replace: 'const known = before?.profile ?? reads.profile(interaction.user_key) ?? [...moved.values()][0]?.profile',
   },
   {
+    name: 'taken-from-its-successor',
+    breaks: 'A partition that a rebalance has brought back is not taken again: it would be fenced by its own process, for ever.',
+    file: 'runtime/supervise.ts',
+    find: 'if (stopping.signal.aborted || running.has(id)) return',
+    replace: 'if (stopping.signal.aborted) return',
+  },
+  {
     name: 'gap-skipped-in-silence',
     breaks: 'Records that were deleted before they were read stop the reader until an operator decides.',
     file: 'adapters/kafka/task.ts',

@@ -37,7 +37,12 @@ export type Committed = {
   readonly task: number
 }
 
-export type Observations = { readonly polled: Polled[]; readonly committed: Committed[] }
+export type Observations = {
+  readonly polled: Polled[]
+  readonly committed: Committed[]
+  /** Each time a task was told that it has a newer owner: which. */
+  readonly fenced: string[]
+}
 
 export type World = {
   readonly workshop: Workshop
@@ -157,6 +162,7 @@ export const startProcess = (
       random: seededRandom(seed ^ 0x5bd1e995),
       observe: (event) => {
         if (event.event === 'lag' || event.event === 'in_flight') return
+        if (event.event === 'fenced') world.observed.fenced.push(`${event.stage} on ${placeName(event.input)}`)
         trace.note(`runtime.${event.event}`, machine.name, 'fault' in event ? { ...event, fault: event.fault.code } : event)
       },
       accept_gaps,
