@@ -114,8 +114,9 @@ export const exactlyOnce = (seen: Seen, published: number): readonly Check[] => 
     newest.set(one.user_key, Math.max(offset, newest.get(one.user_key) ?? -1))
     const user = seen.events.get(numbers.get(one.source) ?? -1)?.user
     if (user === undefined) continue
-    if ((user_of.get(one.user_key) ?? user) !== user) shared_keys++
-    user_of.set(one.user_key, user)
+    const first = user_of.get(one.user_key)
+    if (first === undefined) user_of.set(one.user_key, user)
+    else if (first !== user) shared_keys++
   }
   const missing = Math.max(0, published - seen.events.size)
   return [

@@ -29,6 +29,15 @@ const injectedText = (injected: Readonly<Injected>): string =>
     .map(([name, count]) => `${count} ${name}`)
     .join(', ') || '-'
 
+/** What every run is made of. */
+const made_of = [
+  'Kafka, the schema registry and Qdrant are real servers; members are processes of `entrepot run`, handled by signals from outside. The catalogue',
+  'is 48 items of 24 texts, embedded once by the shipped model; where a scenario is about the log, members have copies of that index. The checks',
+  'fetch every record with its markers and tell by themselves what was committed, decode it with avsc by the schemas of the registry, and compare',
+  'profiles with those of an undisturbed run: the same sequenced records through `learn` in embedded mode. A blackhole is a relay that neither',
+  'reads nor answers nor resets; connections to it are still taken.',
+]
+
 /** The one table, then each scenario with its figures. */
 export const reportText = (about: About, reports: readonly Report[]): string => {
   const count = (verdict: Report['verdict']) => reports.filter((report) => report.verdict === verdict).length
@@ -37,6 +46,8 @@ export const reportText = (about: About, reports: readonly Report[]): string => 
     '',
     `\`${about.command}\` at ${about.commit}, ${about.day}, seed ${about.seed}, size ${about.size}, ${about.seconds} s; ${about.machine}.`,
     `${count('holds')} hold, ${count('broken')} broken, ${count('failed')} failed, ${count('not run')} not run.`,
+    '',
+    ...made_of,
     '',
     '| scenario | injected | invariants that hold | s | verdict |',
     '|---|---|---|---|---|',
