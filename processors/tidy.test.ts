@@ -56,6 +56,7 @@ const layers: Record<string, { may: readonly string[]; npm: boolean }> = {
       'runtime',
       'adapters',
       'serve',
+      'telemetry',
       '.',
     ],
     npm: true,

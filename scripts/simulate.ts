@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { disk_mutations } from '../processors/simulate/disk/mutations.ts'
 import type { Mutation } from '../processors/simulate/mutation.ts'
 import { kafka_mutations } from '../processors/simulate/mutations.ts'
 import { runSeed, type SeedResult } from '../processors/simulate/seed.ts'
@@ -37,7 +38,8 @@ const help = `Runs Entrepot in a simulated world of faults: the real runtime, to
 
   npm run simulate -- --seeds 10000       that many seeds, from --from (1)
   npm run simulate -- --seed 127 --trace  one seed; the trace as JSON lines on standard output
-  npm run simulate -- --mutations         plants each known bug and says which seed notices it; --mutation NAME plants one
+  npm run simulate -- --mutations         plants each known bug and prints which seed notices it into docs/guarantees.md
+  npm run simulate -- --mutation NAME     plants one
   --events 200        source events a seed, about
   --only a,b          only these faults (${fault_names.length}: ${fault_names.slice(0, 4).join(', ')}, …)
   --workers n         threads; one a core unless told
@@ -160,80 +162,88 @@ const runMany = async (from: number, count: number): Promise<number> => {
   return failed > 0 || (values.coverage && missing.length > 0) ? 1 : 0
 }
 
-/** Runs seeds with a bug planted until one notices it. */
-const notices = (
-  mutation: Mutation,
-  count: number,
-): Promise<{ readonly seed: number | null; readonly by: string; readonly misfit: boolean }> =>
+type Notice = { readonly seed: number | null; readonly by: string; readonly misfit: boolean }
+
+/** Runs a command with a bug planted; `found` reads the first failing seed and what noticed it from its output. */
+const withBug = (mutation: Mutation, command: readonly string[], found: RegExp): Promise<Notice> =>
   new Promise((resolve) => {
     const { node_arguments, env } = planted(mutation)
-    const child = spawn(
-      process.execPath,
-      [
-        ...node_arguments,
-        fileURLToPath(import.meta.url),
-        '--seeds',
-        String(count),
-        '--workers',
-        '1',
-        '--until-failure',
-        '--events',
-        String(events),
-      ],
-      { env, stdio: ['ignore', 'ignore', 'pipe'] },
-    )
+    const child = spawn(process.execPath, [...node_arguments, ...command], { env, stdio: ['ignore', 'pipe', 'pipe'] })
     let text = ''
-    child.stderr.on('data', (chunk) => {
-      text += String(chunk)
-    })
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (chunk) => {
+        text += String(chunk)
+      })
     child.on('exit', (status) => {
-      const seed = /Seed (\d+) fails:\n {2}([a-z-]+): ([^:\n]+)/.exec(text)
+      const [, seed, by] = found.exec(text) ?? []
       const misfit = status === misfit_status || !text.includes(`planted ${mutation.name}`)
-      if (seed !== null) resolve({ seed: Number(seed[1]), by: `${seed[2]}: ${seed[3]}`, misfit })
-      else resolve({ seed: status === 1 ? 0 : null, by: status === 1 ? 'the process died' : '', misfit })
+      if (seed !== undefined) resolve({ seed: Number(seed), by: by!, misfit })
+      else resolve({ seed: status === 0 ? null : 0, by: status === 0 ? '' : 'the process died', misfit })
     })
   })
+
+const here = fileURLToPath(import.meta.url)
+const disk_seeds = fileURLToPath(new URL('./simulate/disk-seeds.ts', import.meta.url))
+/** The planted bugs and the storms they are sent into. */
+const suites: readonly {
+  readonly mutations: readonly Mutation[]
+  readonly notices: (mutation: Mutation, seeds: number) => Promise<Notice>
+}[] = [
+  {
+    mutations: kafka_mutations,
+    notices: (mutation, seeds) =>
+      withBug(
+        mutation,
+        [here, '--seeds', String(seeds), '--workers', '1', '--until-failure', '--events', String(events)],
+        /Seed (\d+) fails:\n {2}([a-z-]+: [^:\n]+)/,
+      ),
+  },
+  {
+    mutations: disk_mutations,
+    notices: (mutation, seeds) => withBug(mutation, [disk_seeds, String(Math.min(seeds, 150))], /^seed (\d+): ([^:\n]+)/m),
+  },
+]
 
 const docs_path = fileURLToPath(new URL('../docs/guarantees.md', import.meta.url))
 const marks = ['<!-- mutations -->', '<!-- /mutations -->'] as const
 
 const runMutations = async (): Promise<number> => {
   const seeds_max = numberOf('seeds', values.seeds)
-  const rows: string[] = []
-  let alive = 0
-  const chosen = kafka_mutations.filter(({ name }) => values.mutation === undefined || name === values.mutation)
+  const all = suites.flatMap(({ mutations, notices }) => mutations.map((mutation) => ({ mutation, notices })))
+  const chosen = all.filter(({ mutation: { name } }) => values.mutation === undefined || name === values.mutation)
   if (chosen.length === 0) {
     process.stderr.write(
-      `There is no planted bug ${values.mutation}; there are ${kafka_mutations.map(({ name }) => name).join(', ')}.\n`,
+      `There is no planted bug ${values.mutation}; there are ${all.map(({ mutation: { name } }) => name).join(', ')}.\n`,
     )
     return 2
   }
+  const results = new Map<Mutation, Notice>()
   const waiting = [...chosen]
-  const results = new Map<string, Awaited<ReturnType<typeof notices>>>()
   const lane = async () => {
-    for (let mutation = waiting.shift(); mutation !== undefined; mutation = waiting.shift()) {
-      const result = await notices(mutation, seeds_max)
-      results.set(mutation.name, result)
-      const verdict = result.misfit
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const notice = await next.notices(next.mutation, seeds_max)
+      results.set(next.mutation, notice)
+      const verdict = notice.misfit
         ? 'DOES NOT FIT the sources'
-        : result.seed === null
-          ? `UNNOTICED by ${seeds_max} seeds`
-          : `seed ${result.seed}, ${result.by}`
-      process.stderr.write(`${mutation.name}: ${verdict}\n`)
+        : notice.seed === null
+          ? 'UNNOTICED'
+          : `seed ${notice.seed}, ${notice.by}`
+      process.stderr.write(`${results.size} of ${chosen.length}  ${next.mutation.name}: ${verdict}\n`)
     }
   }
   await Promise.all([lane(), lane()])
-  for (const { name, breaks } of chosen) {
-    const { seed, by, misfit } = results.get(name)!
+  let alive = 0
+  const rows = chosen.map(({ mutation }) => {
+    const { seed, by, misfit } = results.get(mutation)!
     if (misfit || seed === null) alive++
-    rows.push(`| ${name} | ${breaks} | ${seed ?? '-'} | ${misfit ? 'does not fit' : seed === null ? 'unnoticed' : by} |`)
-  }
+    return `| ${mutation.name} | ${mutation.breaks} | ${misfit ? 'does not fit' : (seed ?? 'unnoticed')} | ${by} |`
+  })
   const printed = `| planted bug | what it breaks | first seed | checker: anomaly |\n|---|---|---|---|\n${rows.join('\n')}\n`
   process.stdout.write(`${printed}\n${chosen.length - alive} of ${chosen.length} planted bugs are noticed.\n`)
   const page = readFileSync(docs_path, 'utf8')
   const [head, rest] = page.split(marks[0])
   const tail = rest?.split(marks[1])[1]
-  if (values.mutation === undefined && alive === 0 && head !== undefined && tail !== undefined)
+  if (values.mutation === undefined && alive === 0 && tail !== undefined)
     writeFileSync(docs_path, `${head}${marks[0]}\n${printed}${marks[1]}${tail}`)
   return alive === 0 ? 0 : 1
 }

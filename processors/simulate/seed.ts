@@ -495,19 +495,19 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     fenced_before = world.observed.fenced.length
     const south = brokers.partition({ topic: source_topics.south, partition: 0 })!
     const lists = brokers.topics.get('recommendations.v1')!
-    const click = async (id: string): Promise<number | null> => {
+    const click = async (id: string, at: number): Promise<number | null> => {
       const clicked_ms = scheduler.now_ms()
       const before = lists.partitions.map((of) => of.committed().length)
-      const value = workshop.encode.south({ id, user: 'shopper-0', type: 'CLICK', item: 'own-0', at: epoch_ms - 1 })
+      const value = workshop.encode.south({ id, user: 'shopper-0', type: 'CLICK', item: 'own-0', at })
       south.put([{ key: Buffer.from('shopper-0'), value, headers: [], timestamp_ms: Math.floor(epoch_ms + clicked_ms) }])
       south.replicateTo(Number.MAX_SAFE_INTEGER)
       const listed = () => lists.partitions.some((of, i) => of.committed().length > before[i]!)
       while (!listed() && scheduler.now_ms() < clicked_ms + 10_000) await scheduler.until(scheduler.now_ms() + 10)
       return listed() ? scheduler.now_ms() - clicked_ms : null
     }
-    freshness_ms = await click('probe')
+    freshness_ms = await click('probe', epoch_ms - 2)
     // A request to join that a dead process left in the network makes its group rebalance once more: then the next click counts.
-    if (freshness_ms !== null && freshness_ms > freshness_bound_ms) freshness_ms = await click('probe again')
+    if (freshness_ms !== null && freshness_ms > freshness_bound_ms) freshness_ms = await click('probe again', epoch_ms - 1)
     calm = await untilCalm(recovery_max_ms)
   }
   // Once is the end of a transaction that ran out while its process slept; twice is a partition that is fought over.
