@@ -174,8 +174,8 @@ export const kafka_mutations: readonly Mutation[] = [
     name: 'no-dedupe',
     breaks: 'An event id counts once.',
     file: 'canonicalize/processor.ts',
-    find: 'const known = work.seen.find(id, time) ?? fresh.find',
-    replace: 'const known = fresh.find',
+    find: 'const known = work.seen.find(id, time) ?? of_record',
+    replace: 'const known = of_record',
   },
   {
     name: 'stale-items-taken',
