@@ -22,7 +22,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '1000' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
-    events: { type: 'string', default: '200' },
+    events: { type: 'string' },
     workers: { type: 'string' },
     only: { type: 'string' },
     trace: { type: 'boolean', default: false },
@@ -40,7 +40,7 @@ const help = `Runs Entrepot in a simulated world of faults: the real runtime, to
   npm run simulate -- --seed 127 --trace  one seed; the trace as JSON lines on standard output
   npm run simulate -- --mutations         plants each known bug and prints which seed notices it into docs/guarantees.md
   npm run simulate -- --mutation NAME     plants one
-  --events 200        source events a seed, about
+  --events n          source events a seed, about: 200, or 60 with planted bugs
   --only a,b          only these faults (${fault_names.length}: ${fault_names.slice(0, 4).join(', ')}, …)
   --workers n         threads; one a core unless told
   --coverage          fails when a named point or fault was never hit (for runs of 2,000 seeds and more)
@@ -56,7 +56,8 @@ const numberOf = (name: string, text: string): number => {
   }
   return number
 }
-const events = numberOf('events', values.events)
+/** Planted bugs are noticed by many small seeds rather than by few large ones. */
+const events = numberOf('events', values.events ?? (values.mutations || values.mutation !== undefined ? '60' : '200'))
 const only = values.only?.split(',') as readonly FaultName[] | undefined
 for (const name of only ?? [])
   if (!fault_names.includes(name)) {

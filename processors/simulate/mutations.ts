@@ -206,8 +206,34 @@ export const kafka_mutations: readonly Mutation[] = [
     name: 'taken-from-its-successor',
     breaks: 'A partition that a rebalance has brought back is not taken again: it would be fenced by its own process, for ever.',
     file: 'runtime/supervise.ts',
-    find: 'if (stopping.signal.aborted || running.has(id)) return',
-    replace: 'if (stopping.signal.aborted) return',
+    find: `      // Told to end, it has a successor or none here: what else it ran into is not its business any more.
+      if (outcome.how === 'stopped' || (abort.signal.aborted && outcome.how !== 'fatal')) return
+      if (outcome.how === 'fatal') return fatal(name, outcome.fault, task.input)
+      if (outcome.how === 'fenced') observe({ event: 'fenced', stage: name, input: task.input })
+      else {
+        observe({ event: 'paused', stage: name, input: task.input, fault: outcome.fault, retry_in_ms: 0 })
+        statuses.set(id, { stage: name, input: task.input, state: 'restoring', reason: outcome.fault.code })
+      }
+      const attempt = restarts.get(id) ?? 0
+      restarts.set(id, attempt + 1)
+      await backOff(clock, limits, attempt, random.next(), stopping.signal)
+      // A rebalance may have brought the partition back meanwhile: taking it again would fence that task, which would take it again.
+      if (stopping.signal.aborted || running.has(id)) return
+`,
+    replace: `      // Told to end, it has a successor or none here: what else it ran into is not its business any more.
+      if (outcome.how === 'stopped') return
+      if (outcome.how === 'fatal') return fatal(name, outcome.fault, task.input)
+      if (outcome.how === 'fenced') observe({ event: 'fenced', stage: name, input: task.input })
+      else {
+        observe({ event: 'paused', stage: name, input: task.input, fault: outcome.fault, retry_in_ms: 0 })
+        statuses.set(id, { stage: name, input: task.input, state: 'restoring', reason: outcome.fault.code })
+      }
+      const attempt = restarts.get(id) ?? 0
+      restarts.set(id, attempt + 1)
+      await backOff(clock, limits, attempt, random.next(), stopping.signal)
+      // A rebalance may have brought the partition back meanwhile: taking it again would fence that task, which would take it again.
+      if (stopping.signal.aborted) return
+`,
   },
   {
     name: 'gap-skipped-in-silence',
