@@ -112,7 +112,7 @@ test('a batch that cannot be unfolded is told by its partition, though it fails 
     },
   }
   const cluster = { brokerPool: { createBroker: () => broker } } as unknown as InnerCluster
-  watchFetches(cluster, { fetched: () => undefined, gone: () => undefined })
+  watchFetches(cluster, { fetched: () => undefined, gone: () => undefined, failed: () => undefined })
   const watched = cluster.brokerPool.createBroker({})
   const place = (partition: number) => ({ partition, fetchOffset: String(partition * 10), maxBytes: 1 })
   const request = { isolationLevel: 1, maxWaitTime: 250, minBytes: 1, maxBytes: 9 }

@@ -296,13 +296,15 @@ const placed = async (fault: Fault, request: FetchRequest, fetch: InnerBroker['f
 
 /**
  * Repair 4: an offset that the log no longer holds is told to `gone` and answered with nothing. kafkajs would reset it to the oldest
- * record without a word and even commit that. `fetched` sees every answer with the offset that was asked for.
+ * record without a word and even commit that. `fetched` sees every answer with the offset that was asked for, `failed` is told of every
+ * other refusal and of answers that did not come.
  */
 export const watchFetches = (
   cluster: InnerCluster,
   watch: {
     readonly fetched: (topic: string, asked: ReadonlyMap<number, number>, answer: FetchedPartition) => void
     readonly gone: (at: TopicPartition) => void
+    readonly failed: () => void
   },
 ): void => {
   const createBroker = cluster.brokerPool.createBroker
@@ -324,8 +326,10 @@ export const watchFetches = (
       } catch (error) {
         if (error instanceof Fault) throw await placed(error, request, fetch)
         const refusal = error as { name?: string; topic?: string; partition?: number }
-        if (refusal.name !== 'KafkaJSOffsetOutOfRange' || refusal.topic === undefined || refusal.partition === undefined)
+        if (refusal.name !== 'KafkaJSOffsetOutOfRange' || refusal.topic === undefined || refusal.partition === undefined) {
+          watch.failed()
           throw error
+        }
         watch.gone({ topic: refusal.topic, partition: refusal.partition })
         return { responses: [] }
       }

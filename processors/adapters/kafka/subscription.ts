@@ -146,6 +146,13 @@ export const openSubscription = async (
     return after
   }
 
+  /** The topic was there when the group joined: brokers that fail over may forget it for a moment. */
+  const mayPass = (fault: Fault, began_ms: number): boolean =>
+    fault.kind === 'transient' ||
+    fault.kind === 'fenced' ||
+    fault.kind === 'corrupt' ||
+    (fault.code === 'topic.missing' && clock.monotonic_ms() - began_ms < settings.outage_ms_max)
+
   const takeOver = async (mine: number, at: TopicPartition): Promise<void> => {
     const began_ms = clock.monotonic_ms()
     for (let attempt = 0; mine === epoch; attempt++) {
@@ -164,13 +171,7 @@ export const openSubscription = async (
         })
       } catch (error) {
         const fault = kafkaFault(error, `Taking over ${placeName(at)}`, { ...at, group })
-        // The topic was there when the group joined: brokers that fail over may forget it for a moment.
-        const may_pass =
-          fault.kind === 'transient' ||
-          fault.kind === 'fenced' ||
-          fault.kind === 'corrupt' ||
-          (fault.code === 'topic.missing' && clock.monotonic_ms() - began_ms < settings.outage_ms_max)
-        if (!may_pass) return fail(fault)
+        if (!mayPass(fault, began_ms)) return fail(fault)
         const retry_in_ms = backoff(attempt)
         on_event({ event: 'retrying', group, fault, retry_in_ms })
         await clock.sleep(retry_in_ms, closing.signal)
@@ -249,17 +250,36 @@ export const openSubscription = async (
     if (from <= expected && next > expected) task.queue.push([], next, Number(answer.highWatermark))
   }
 
+  /**
+   * Takes nothing more of a partition before it is known that its log still holds what follows and is the one that was read: a topic
+   * may have been deleted and made anew while nobody could look (clients of this protocol version know no topic ids, KIP-516).
+   */
+  const doubt = async (task: OwnedTask, pause_ms: number): Promise<void> => {
+    if (doubted.has(task)) return
+    const began_ms = clock.monotonic_ms()
+    doubted.add(task)
+    pause(task.input)
+    for (let attempt = 0; isCurrent(task) && !task.queue.isOver(); attempt++)
+      try {
+        await task.checkGap()
+        await clock.sleep(pause_ms, closing.signal)
+        break
+      } catch (error) {
+        if (!mayPass(kafkaFault(error, `Looking at ${placeName(task.input)}`), began_ms)) throw error
+        await clock.sleep(backoff(attempt), closing.signal)
+      }
+    doubted.delete(task)
+    if (isCurrent(task) && !task.queue.isOver()) resume(task.input)
+  }
+  const doubted = new Set<OwnedTask>()
+
   const gone = (at: TopicPartition) => {
-    pause(at)
     const task = owned.get(placeName(at))
-    if (task === undefined) return
-    task
-      .checkGap()
-      .then(() => clock.sleep(backoff_first_ms, closing.signal))
-      .then(() => {
-        if (isCurrent(task) && !task.queue.isOver()) resume(at)
-      })
-      .catch(fail)
+    if (task === undefined) pause(at)
+    else doubt(task, backoff_first_ms).catch(fail)
+  }
+  const failed = () => {
+    for (const task of owned.values()) doubt(task, 0).catch(fail)
   }
 
   // --- the client ---
@@ -308,7 +328,7 @@ export const openSubscription = async (
         retry: { ...kafka_retry, restartOnFailure: async () => false },
       }),
     )
-    watchFetches(cluster, { fetched, gone })
+    watchFetches(cluster, { fetched, gone, failed })
     const opened: Member = { consumer, cluster, crash: undefined }
     consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
       if (member === opened && !closing.signal.aborted) joined(payload.memberAssignment).catch(fail)

@@ -14,7 +14,10 @@ import { openTransactions, type Transactions } from './transaction.ts'
 
 export type OwnedTask = LogTask & {
   readonly queue: PartitionQueue
-  /** The log does not hold the next offset: checked against its bounds, and the queue stopped where records are missing. */
+  /**
+   * Looks whether the log still holds what follows, and whether it is the same log: stops the queue where records are missing or the
+   * topic was made anew. Throws transient faults.
+   */
   checkGap(): Promise<void>
   /** True when the broker refused a commit because of a newer owner. */
   wasFenced(): boolean
@@ -125,13 +128,13 @@ const taskOf = (
   let last = restored.last
   /** The end of what was polled last, which a commit up to there remembers. */
   let newest: LogRecord | undefined
-  const gap = restored.replaced
-    ? new Fault(
-        'offset.gap',
-        `${place} holds another record at offset ${last?.offset} than the one that group ${group} read: the topic was deleted and made anew.`,
-        { ...input, group, position },
-      )
-    : gapAt(position, bounds)
+  const madeAnew = (): Fault =>
+    new Fault(
+      'offset.gap',
+      `${place} holds another record at offset ${last?.offset} than the one that group ${group} read: the topic was deleted and made anew.`,
+      { ...input, group, position },
+    )
+  const gap = restored.replaced ? madeAnew() : gapAt(position, bounds)
   if (gap !== undefined && accept_gap) {
     position = bounds.start
     last = undefined
@@ -201,6 +204,9 @@ const taskOf = (
     release: async () => end(),
     checkGap: async () => {
       const now = await boundsOf(reader, input)
+      if (await wasReplaced(reader, input, now, last))
+        // Where the operator accepts it, the next owner begins at the oldest record; what is polled here belongs to the old topic.
+        return queue.stop(accept_gap ? new Fault('state.corrupt', `${place} was made anew.`, { ...input, group }) : madeAnew())
       const missing = gapAt(queue.expected(), now)
       if (missing !== undefined && !accept_gap) return queue.stop(missing)
       if (missing !== undefined) {
