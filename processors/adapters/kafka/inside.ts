@@ -289,7 +289,8 @@ const placed = async (fault: Fault, request: FetchRequest, fetch: InnerBroker['f
       if (!(refusal instanceof Fault)) continue
       const at = { topic, partition: each.partition, offset: Number(each.fetchOffset) }
       const message = `${topic}/${each.partition}, at or soon after offset ${each.fetchOffset}: ${refusal.message}`
-      return Object.assign(new Fault(refusal.code, message, at, refusal), { retriable: false })
+      // Without a cause: kafkajs passes the cause of an error on in its place.
+      return Object.assign(new Fault(refusal.code, message, at), { retriable: false })
     }
   return fault
 }
