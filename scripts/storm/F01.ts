@@ -11,10 +11,10 @@ import { openSite, type Site } from './site.ts'
 /** Instants that can be seen from outside. */
 const instants = [
   'at random',
-  'while starting',
-  'just assigned',
   'while writing',
+  'just assigned',
   'while draining',
+  'while starting',
   'in a rebalance',
   'all at once',
 ] as const
