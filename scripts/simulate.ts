@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { disk_mutations } from '../processors/simulate/disk/mutations.ts'
 import type { Mutation } from '../processors/simulate/mutation.ts'
-import { kafka_mutations } from '../processors/simulate/mutations.ts'
+import { kafka_mutations, qdrant_mutations } from '../processors/simulate/mutations.ts'
 import { runSeed, type SeedResult } from '../processors/simulate/seed.ts'
 import { type FaultName, fault_names } from '../processors/simulate/weather.ts'
 import { openWorkshop } from '../processors/simulate/workshop.ts'
@@ -185,6 +185,7 @@ const withBug = (mutation: Mutation, command: readonly string[], found: RegExp):
 
 const here = fileURLToPath(import.meta.url)
 const disk_seeds = fileURLToPath(new URL('./simulate/disk-seeds.ts', import.meta.url))
+const acknowledged = fileURLToPath(new URL('./simulate/acknowledged.ts', import.meta.url))
 /** The planted bugs and the storms they are sent into. */
 const suites: readonly {
   readonly mutations: readonly Mutation[]
@@ -198,6 +199,10 @@ const suites: readonly {
         [here, '--seeds', String(seeds), '--workers', '1', '--until-failure', '--events', String(events)],
         /Seed (\d+) fails:\n {2}([a-z-]+: [^:\n]+)/,
       ),
+  },
+  {
+    mutations: qdrant_mutations,
+    notices: (mutation) => withBug(mutation, [acknowledged], /^seed (\d+): ([^:\n]+)/m),
   },
   {
     mutations: disk_mutations,

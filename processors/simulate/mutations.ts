@@ -2,6 +2,17 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the texts are sources, and hold templates of theirs
 import type { Mutation } from './mutation.ts'
 
+/** Planted in the Qdrant adapter, whose requests the simulated index does not see. */
+export const qdrant_mutations: readonly Mutation[] = [
+  {
+    name: 'believed-when-acknowledged',
+    breaks: 'Qdrant has a point once the write is completed; acknowledged is a promise, and may be gone after a restart.',
+    file: 'adapters/qdrant/vector-index.ts',
+    find: "result.status === 'completed'",
+    replace: "(result.status === 'completed' || result.status === 'acknowledged')",
+  },
+]
+
 export const kafka_mutations: readonly Mutation[] = [
   {
     name: 'unfenced-transaction',

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
 import { disk_mutations } from '../../processors/simulate/disk/mutations.ts'
-import { kafka_mutations } from '../../processors/simulate/mutations.ts'
+import { kafka_mutations, qdrant_mutations } from '../../processors/simulate/mutations.ts'
 import { patched } from './plant.ts'
 
-const all = [...kafka_mutations, ...disk_mutations]
+const all = [...kafka_mutations, ...qdrant_mutations, ...disk_mutations]
 
 test('there are at least fifteen, and no two share a name', () => {
   expect(all.length).toBeGreaterThanOrEqual(15)

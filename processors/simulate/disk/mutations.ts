@@ -54,6 +54,13 @@ export const disk_mutations: readonly Mutation[] = [
     replace: 'undo = []',
   },
   {
+    name: 'state-applied-before-the-commit',
+    breaks: 'State shows what is committed: applied before, it keeps what a full disk refused.',
+    file: 'adapters/embedded/event-log.ts',
+    find: "      const { written } = await writer().ask('commit', {",
+    replace: "      task.state.committed(commit.state)\n      const { written } = await writer().ask('commit', {",
+  },
+  {
     name: 'full-taken-for-written',
     breaks: 'A full disk refuses; a commit that is answered as done is there.',
     file: 'adapters/embedded/writer.ts',
