@@ -238,6 +238,8 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     [...brokers.topics.values()].flatMap(({ name, partitions: all }) => all.map((_, partition) => ({ topic: name, partition })))
   const points = (): string[] => [...weather.reached.keys()]
   let extra = 100
+  /** Topics that are being made anew. */
+  let absent = 0
   const fates: Readonly<Partial<Record<FaultName, () => void>>> = {
     killed: () => {
       const of = victim()
@@ -324,13 +326,19 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     },
     topic_recreated: () => {
       const name = Object.values(source_topics)[draw(3)]!
-      const old = brokers.topics.get(name)!
+      const old = brokers.topics.get(name)
+      if (old === undefined) return
       const group = groupOf(river, river.stages[0]!)
       // A group that never committed has nothing to tell it from.
       if (old.partitions.some((_, partition) => positionIn(brokers, group, { topic: name, partition }) === null)) return
       brokers.deleteTopic(name)
-      brokers.createTopic(name, partitions, false)
-      sometimes.add('a topic was made anew')
+      absent++
+      // Brokers take their time over it: whoever looks meanwhile is told that there is no such topic.
+      scheduler.after(1_600 + 900 * random.next(), null, () => {
+        brokers.createTopic(name, partitions, false)
+        absent--
+        sometimes.add('a topic was made anew')
+      })
     },
     index_forgot: () => {
       if (index.forget() > 0) sometimes.add('the index forgot acknowledged points')
@@ -410,7 +418,7 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     const end_ms = scheduler.now_ms() + deadline_ms
     while (scheduler.now_ms() < end_ms) {
       await scheduler.until(scheduler.now_ms() + 50)
-      if (unpublished === 0 && behind().length === 0) return true
+      if (unpublished === 0 && absent === 0 && behind().length === 0) return true
     }
     return false
   }

@@ -421,6 +421,9 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
     let running = false
     let over = false
     let last_beat_ms = 0
+    /** Partitions of the subscribed topics when the group was joined: more than these, and kafkajs joins again. */
+    let known_partitions = 0
+    const partitionsNow = () => topics.reduce((sum, topic) => sum + (brokers.topics.get(topic)?.partitions.length ?? 0), 0)
     let broker: InnerBroker | undefined
 
     const resolveOffset = (place: string, offset: number) => {
@@ -446,6 +449,7 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
       )
       if (over) return
       generation = joined.generation
+      known_partitions = partitionsNow()
       assigned = Object.entries(joined.assignment).flatMap(([topic, partitions]) =>
         partitions.map((partition) => ({ topic, partition })),
       )
@@ -469,6 +473,7 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
     const heartbeat = async (): Promise<void> => {
       if (clock.monotonic_ms() - last_beat_ms < config.heartbeatInterval) return
       last_beat_ms = clock.monotonic_ms()
+      if (partitionsNow() > known_partitions) throw named('KafkaJSStaleTopicMetadataAssignment', 'There are more partitions.', {})
       await cluster.ask<null>('heartbeat', (reply, refuse) => {
         const refused = brokers.groups.heartbeat(group, member_id, generation)
         if (refused === null) reply(null)
@@ -560,6 +565,10 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
           const raised = error as ClientError
           if (!running) return
           const again = ['REBALANCE_IN_PROGRESS', 'ILLEGAL_GENERATION', 'NOT_COORDINATOR_FOR_GROUP'].includes(raised.type ?? '')
+          if (raised.name === 'KafkaJSStaleTopicMetadataAssignment') {
+            await join()
+            continue
+          }
           if (again || raised.type === 'UNKNOWN_MEMBER_ID') {
             if (again && raised.type !== 'NOT_COORDINATOR_FOR_GROUP')
               emitter.emit(events.REBALANCING, { payload: { groupId: group } })
