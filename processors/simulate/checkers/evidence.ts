@@ -19,7 +19,6 @@ export type Evidence = {
   readonly freshness_ms: number | null
   /** Partitions of which records were deleted unread, with the operator's consent. */
   readonly gaps_accepted: readonly TopicPartition[]
-  readonly noisy: boolean
   /** Names what happened, for coverage. */
   readonly sometimes: Set<string>
 }
