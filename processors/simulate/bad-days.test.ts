@@ -89,6 +89,16 @@ const days: readonly Day[] = [
     saw: 'stopped at a gap',
   },
   {
+    name: 'a topic is made anew while its reader reaches no broker, and has outgrown the position when it does',
+    seed: 12,
+    script: [
+      [1_500, 'cut_off'],
+      [1_700, 'topic_recreated'],
+      [1_710, 'topic_recreated'],
+    ],
+    saw: 'stopped at a gap',
+  },
+  {
     name: 'the coordinators move while the group is rebalanced and a member stops for good',
     seed: 9,
     script: [

@@ -238,8 +238,6 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     sometimes.add('a leader took unacknowledged records with it')
   const evidence: Evidence = {
     brokers,
-    partitions,
-    river,
     observed: world.observed,
     index: index.store,
     calm,

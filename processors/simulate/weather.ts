@@ -18,6 +18,7 @@ export const fault_chances = {
   markers_late: 0.4,
   fencing_slow: 0.5,
   fetch_cut_short: 0.2,
+  fetch_reordered: 0.4,
   position_lost: 0.3,
   offsets_refused: 0.5,
   compacted: 0.8,

@@ -188,10 +188,11 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
         point,
         (reply, refuse) => {
           const records_max = weather.strikes('fetch_cut_short') ? 1 + weather.below(4) : fetch_records_max
+          const places = weather.strikes('fetch_reordered') ? asked.toReversed() : asked
           const look = (may_wait: boolean): void => {
             const responses = new Map<string, FetchedPartition[]>()
             let found = 0
-            for (const { at, from } of asked) {
+            for (const { at, from } of places) {
               const answer = brokers.fetch(at, from, records_max, request.isolationLevel === 0)
               if ('refused' in answer) {
                 refuse(protocolError(answer.refused, at))

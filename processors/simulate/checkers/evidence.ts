@@ -1,7 +1,6 @@
 /** What a seed leaves behind for its checkers, and what they answer with. */
 import type { MemoryVectorStore } from '../../adapters/memory/vector-index.ts'
 import type { TopicPartition } from '../../domain/record.ts'
-import type { Topology } from '../../flow/topology.ts'
 import type { Brokers } from '../broker/brokers.ts'
 import type { Observations } from '../process.ts'
 
@@ -10,8 +9,6 @@ export type Violation = { readonly checker: string; readonly anomaly: string; re
 
 export type Evidence = {
   readonly brokers: Brokers
-  readonly partitions: number
-  readonly river: Topology
   readonly observed: Observations
   readonly index: MemoryVectorStore
   /** Whether lag zero was reached; checkers of the end state have nothing to say otherwise. */
