@@ -10,15 +10,23 @@
 import { execFile } from 'node:child_process'
 import { cpus } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { parseArgs, promisify } from 'node:util'
+import { promisify } from 'node:util'
 import { systemClock } from '../processors/adapters/system/clock.ts'
 import { seededRandom } from '../processors/adapters/system/random.ts'
 import { catalogue } from '../processors/simulate/hostile/catalogue.ts'
 import type { Attempt } from '../processors/simulate/hostile/crash-set.ts'
 import { fuzz, fuzzed_kinds } from '../processors/simulate/hostile/fuzz.ts'
 import { judge } from '../processors/simulate/hostile/market.ts'
+import { argumentsOf } from './arguments.ts'
 
-const { values } = parseArgs({
+const help = `Tries bad input, and says what becomes of it.
+
+  npm run hostile                  rows, crash set and 100,000 changed records a format
+  npm run hostile -- --rows        the catalogue, row by row, with how long each held up its partition
+  npm run hostile -- --crash       what could end a process, and hostile schemas, in a child with a heap of 256 MiB
+  npm run hostile -- --fuzz N      N valid records of each format, changed at random; --seed N (1)
+`
+const { values } = argumentsOf(help, {
   options: {
     rows: { type: 'boolean', default: false },
     crash: { type: 'boolean', default: false },

@@ -5,34 +5,17 @@
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { disk_mutations } from '../processors/simulate/disk/mutations.ts'
 import type { Mutation } from '../processors/simulate/mutation.ts'
 import { kafka_mutations, qdrant_mutations } from '../processors/simulate/mutations.ts'
 import { runSeed, type SeedResult } from '../processors/simulate/seed.ts'
 import { type FaultName, fault_names } from '../processors/simulate/weather.ts'
 import { openWorkshop } from '../processors/simulate/workshop.ts'
+import { argumentsOf } from './arguments.ts'
 import { type Coverage, coverage_of } from './simulate/coverage.ts'
 import { misfit_status, planted } from './simulate/plant.ts'
 import { runSeeds } from './simulate/pool.ts'
 import { turn } from './simulate/worker.ts'
-
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '1000' },
-    from: { type: 'string', default: '1' },
-    seed: { type: 'string' },
-    events: { type: 'string' },
-    workers: { type: 'string' },
-    only: { type: 'string' },
-    trace: { type: 'boolean', default: false },
-    mutations: { type: 'boolean', default: false },
-    mutation: { type: 'string' },
-    'until-failure': { type: 'boolean', default: false },
-    coverage: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-})
 
 const help = `Runs Entrepot in a simulated world of faults: the real runtime, topology and Kafka adapter on simulated brokers, index, registry and clock.
 
@@ -46,6 +29,22 @@ const help = `Runs Entrepot in a simulated world of faults: the real runtime, to
   --coverage          fails when a named point or fault was never hit (for runs of 2,000 seeds and more)
   --until-failure     ends at the first failing seed
 `
+
+const { values } = argumentsOf(help, {
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    from: { type: 'string', default: '1' },
+    seed: { type: 'string' },
+    events: { type: 'string' },
+    workers: { type: 'string' },
+    only: { type: 'string' },
+    trace: { type: 'boolean', default: false },
+    mutations: { type: 'boolean', default: false },
+    mutation: { type: 'string' },
+    'until-failure': { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
+  },
+})
 
 const tty = process.stderr.isTTY === true
 const numberOf = (name: string, text: string): number => {
@@ -254,7 +253,6 @@ const runMutations = async (): Promise<number> => {
   return alive === 0 ? 0 : 1
 }
 
-if (values.help) process.stdout.write(help)
-else if (values.mutations || values.mutation !== undefined) process.exitCode = await runMutations()
+if (values.mutations || values.mutation !== undefined) process.exitCode = await runMutations()
 else if (values.seed !== undefined) process.exitCode = await runOne(numberOf('seed', values.seed))
 else process.exitCode = await runMany(numberOf('from', values.from), numberOf('seeds', values.seeds))

@@ -12,7 +12,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { cpus, tmpdir, totalmem } from 'node:os'
 import { dirname, join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { argumentsOf } from './arguments.ts'
 import { whyNoJava } from './servers/java.ts'
 import { type KafkaServer, startKafka } from './servers/kafka.ts'
 import { type QdrantServer, startQdrant } from './servers/qdrant.ts'
@@ -22,7 +22,20 @@ import { scenarios } from './storm/list.ts'
 import { type Report, reportText } from './storm/report.ts'
 import type { Scenario, Size, Storm } from './storm/scenario.ts'
 
-const { values: options, positionals } = parseArgs({
+const help = `Sends faults from outside over real servers, and checks what is left with code that is not the pipeline's.
+
+  npm run storm                    every scenario, within 20 minutes on two cores
+  npm run storm -- F01 F07         some
+  npm run storm -- --short         those of the gate, about 3 minutes
+  npm run storm -- --full          in the sizes of the fault matrix; hours
+  --list             what there is
+  --seed N           another choice of instants (1)
+  --json FILE        the report as data; --out FILE as a page
+  --keep             leave servers' and members' folders
+
+Kafka is started here (Java 17, Maven); so are the registry, unless SCHEMA_REGISTRY_URL is set, and Qdrant, where one is on PATH.
+`
+const { values: options, positionals } = argumentsOf(help, {
   allowPositionals: true,
   options: {
     short: { type: 'boolean', default: false },
