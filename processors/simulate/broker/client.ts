@@ -450,7 +450,7 @@ export const openSimKafka = (options: SimClientOptions): OpenedKafka => {
       )
       if (over) return
       generation = joined.generation
-      known_partitions = partitionsNow()
+      known_partitions = joined.partitions
       assigned = Object.entries(joined.assignment).flatMap(([topic, partitions]) =>
         partitions.map((partition) => ({ topic, partition })),
       )

@@ -16,7 +16,8 @@ type Member = {
   joining: ((answer: Joined | Refusal) => void) | null
 }
 
-export type Joined = { readonly generation: number; readonly assignment: Assignment }
+/** `partitions` is how many the subscribed topics had when they were dealt out. */
+export type Joined = { readonly generation: number; readonly assignment: Assignment; readonly partitions: number }
 
 type Group = {
   generation: number
@@ -98,7 +99,8 @@ export const openGroups = (scheduler: Scheduler, weather: Weather, partitionsOf:
       const answer = member.joining!
       member.joining = null
       touch(group, member)
-      answer({ generation: group.generation, assignment })
+      const partitions = member.topics.reduce((sum, topic) => sum + partitionsOf(topic), 0)
+      answer({ generation: group.generation, assignment, partitions })
     }
   }
 
