@@ -7,7 +7,6 @@ import { asFault, type Fault } from '../domain/fault.ts'
 import { placeName, type TopicPartition } from '../domain/record.ts'
 import type { Topology } from '../flow/topology.ts'
 import type { EventLog, EventLogAdmin, LogTask } from '../ports/event-log.ts'
-import type { VectorIndex, VectorIndexAdmin } from '../ports/vector-index.ts'
 import type { RuntimeLimits } from '../runtime/limits.ts'
 import { type Supervisor, supervise } from '../runtime/supervise.ts'
 import type { Brokers } from './broker/brokers.ts'
@@ -38,6 +37,8 @@ export type Committed = {
 }
 
 export type Observations = {
+  /** Tasks that were handed out so far; each has the number it came at. */
+  tasks: number
   readonly polled: Polled[]
   readonly committed: Committed[]
   /** Each time a task was told that it has a newer owner: which. */
@@ -58,8 +59,6 @@ export type World = {
 
 export type SimProcess = {
   readonly machine: Machine
-  readonly log: EventLog & EventLogAdmin
-  readonly index: VectorIndex & VectorIndexAdmin
   /** Undefined until every subscription stands. */
   supervisor(): Supervisor | undefined
 }
@@ -72,8 +71,6 @@ export const kafka_times = {
   rebalance_timeout_ms: 3_000,
   transaction_timeout_ms: 3_000,
 } as const
-
-let tasks = 0
 
 /** A client of the log on a machine. */
 export const openLogOn = (world: World, machine: Machine, seed: number): EventLog & EventLogAdmin => {
@@ -95,7 +92,7 @@ export const openLogOn = (world: World, machine: Machine, seed: number): EventLo
 const observing = (log: EventLog, world: World): EventLog => {
   const { observed } = world
   const watched = (group: string, task: LogTask): LogTask => {
-    const id = tasks++
+    const id = observed.tasks++
     const place = placeName(task.input)
     return {
       input: task.input,
@@ -173,5 +170,5 @@ export const startProcess = (
     (fault) => exited(fault),
     (error: unknown) => exited(asFault(error)),
   )
-  return { machine, log, index, supervisor: () => supervisor }
+  return { machine, supervisor: () => supervisor }
 }

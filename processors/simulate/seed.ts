@@ -82,7 +82,7 @@ export const runSeed = async (workshop: Workshop, seed: number, options: SeedOpt
     index,
     trace,
     limits,
-    observed: { polled: [], committed: [], fenced: [] },
+    observed: { tasks: 0, polled: [], committed: [], fenced: [] },
   }
   const sometimes = new Set<string>()
   const violations: Violation[] = []

@@ -5,8 +5,6 @@ import type { FaultName } from '../../processors/simulate/weather.ts'
 import { openWorkshop } from '../../processors/simulate/workshop.ts'
 
 export type WorkerOptions = { readonly events: number; readonly keep_trace: boolean; readonly only?: readonly FaultName[] }
-/** What crosses back; a seed that threw is a violation like any other. */
-export type WorkerAnswer = SeedResult
 
 /** Resolves when all promise jobs that are ready have run. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -18,9 +16,10 @@ if (parentPort !== null) {
   port.on('message', (seed: number | null) => {
     if (seed === null) return port.close()
     runSeed(workshop, seed, { ...options, turn }).then(
-      (result) => port.postMessage(result satisfies WorkerAnswer),
+      (result) => port.postMessage(result satisfies SeedResult),
       (error: unknown) => {
-        throw error
+        // Ends the thread, and with it the run: the simulator itself is broken.
+        throw new Error(`Seed ${seed} could not be run.`, { cause: error })
       },
     )
   })
