@@ -183,6 +183,11 @@ export const fault_codes = {
     means: 'The embedding worker died or is too slow.',
     remedy: 'It is restarted; the texts are tried again.',
   },
+  'model.unavailable': {
+    kind: 'transient',
+    means: 'The source of a model does not answer, or broke off again and again.',
+    remedy: 'Run the same `entrepot model pull` again: it goes on where it stopped.',
+  },
 
   'task.fenced': {
     kind: 'fenced',
@@ -243,6 +248,26 @@ export const fault_codes = {
     kind: 'misconfigured',
     means: 'The model has other inputs, outputs or dimensions than declared.',
     remedy: 'Correct the model card in the configuration.',
+  },
+  'model.check': {
+    kind: 'misconfigured',
+    means: 'This machine computes other vectors than the model’s card says.',
+    remedy: 'Run `entrepot model verify`; try another of model.providers.',
+  },
+  'model.refused': {
+    kind: 'misconfigured',
+    means: 'The source of a model has none that can be taken: absent, gated, or of a kind that is not supported.',
+    remedy: 'The message names what is wanted.',
+  },
+  'model.licence': {
+    kind: 'misconfigured',
+    means: 'Nothing says under which licence the weights may be used.',
+    remedy: 'Find out, then name it: `entrepot model pull <source> --licence <id>`.',
+  },
+  'model.store': {
+    kind: 'misconfigured',
+    means: 'The folder of pulled models cannot be written, is full, or is being written by another process.',
+    remedy: 'Free disk space, or set model.store to another folder; a pull goes on where it stopped.',
   },
   'index.dimension': {
     kind: 'misconfigured',

@@ -1,4 +1,4 @@
-/** A model folder's card, `model.json`: which files make the encoder, their digests, and how its tensors are to be read. */
+/** A model folder's card, `model.json`: which files make the encoder, their digests, how its tensors are to be read, and what it may do. */
 import { isAbsolute } from 'node:path'
 import { Fault } from '../../domain/fault.ts'
 import { digestOf } from '../../domain/ids.ts'
@@ -12,6 +12,11 @@ export type PinnedFile = { readonly name: string; readonly sha256: string }
  * are the ones that can be bitwise equal in every batch.
  */
 export type Pooling = 'graph' | 'mean' | 'cls'
+
+/** What the encoder must give for a text: the first numbers of its unit vector, prefix and cut included. */
+export type CheckText = { readonly text: string; readonly head: readonly number[] }
+/** Numbers in a `head`. */
+export const check_head_numbers = 8
 
 export const graph_inputs = ['input_ids', 'attention_mask', 'token_type_ids'] as const
 export type GraphInput = (typeof graph_inputs)[number]
@@ -30,10 +35,26 @@ export type EncoderCard = {
   readonly pooling: Pooling
   /** The command that gets the files again, where there is one. */
   readonly restore: string | null
+  /** Vectors that a sound machine computes (see check.ts); empty where the card has none. */
+  readonly check: readonly CheckText[]
+  /** SPDX id of the weights' licence, or its name; null where nobody said it. `license` is read too. */
+  readonly licence: string | null
+  /** BCP 47 tags of the languages it was made for, or `multilingual`; empty where nobody said it. */
+  readonly languages: readonly string[]
+  /** Of the weights, e.g. `fp32`, `fp16`, `int8 per token`. */
+  readonly precision: string | null
+  /** Where the weights came from, e.g. a hub id with its commit. */
+  readonly source: string | null
+  /** What travels with the weights and nothing depends on: LICENSE, NOTICE, README.md. */
+  readonly documents: readonly PinnedFile[]
 }
 
 /** Beyond this a file cannot be one protobuf message, and should not be in memory as a whole. */
 export const model_bytes_max = 2 ** 31 - 1
+
+/** Whether a name can only mean a file in the same folder, and no hidden one. */
+export const isPlainName = (name: string): boolean =>
+  name.length > 0 && name.length <= 255 && !isAbsolute(name) && !/[/\\\0]/u.test(name) && !name.startsWith('.')
 
 const invalid = (place: string, field: string, takes: string): Fault =>
   new Fault('config.invalid', `${place}: \`${field}\` takes ${takes}.`, { field })
@@ -57,18 +78,18 @@ export const parseCard = (text: string, place: string): EncoderCard => {
   if (!is.table(card)) throw invalid(place, 'model.json', 'an object')
   const files = card['files']
   if (!is.table(files)) throw invalid(place, 'files', 'an object with model, tokenizer and config')
-  const file = (role: 'model' | 'tokenizer' | 'config'): PinnedFile => {
-    const value = files[role]
+  const pinned = (value: unknown, field: string): PinnedFile => {
     const name = is.table(value) ? value['name'] : undefined
     const sha256 = is.table(value) ? value['sha256'] : undefined
     // A plain name: nothing in a card may point out of its folder.
-    if (!is.text(name) || isAbsolute(name) || /[/\\\0]/u.test(name) || name.startsWith('.'))
-      throw invalid(place, `files.${role}.name`, 'the plain name of a file in the same folder')
+    if (!is.text(name) || !isPlainName(name)) throw invalid(place, `${field}.name`, 'the plain name of a file in the same folder')
     if (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/u.test(sha256))
-      throw invalid(place, `files.${role}.sha256`, '64 lower-case hex digits')
+      throw invalid(place, `${field}.sha256`, '64 lower-case hex digits')
     return { name, sha256 }
   }
+  const file = (role: 'model' | 'tokenizer' | 'config'): PinnedFile => pinned(files[role], `files.${role}`)
   const { name, dims, tokens_max, prefix = '', inputs, output, pooling, restore = null } = card
+  const { check = [], licence = card['license'] ?? null, languages = [], precision = null, source = null, documents = [] } = card
   if (!is.text(name)) throw invalid(place, 'name', 'a name')
   if (!is.integer(dims, 1, 8_192)) throw invalid(place, 'dims', 'an integer from 1 to 8192')
   if (!is.integer(tokens_max, 8, 8_192)) throw invalid(place, 'tokens_max', 'an integer from 8 to 8192')
@@ -83,6 +104,26 @@ export const parseCard = (text: string, place: string): EncoderCard => {
   if (!is.text(output)) throw invalid(place, 'output', 'the name of a tensor in the graph')
   if (pooling !== 'graph' && pooling !== 'mean' && pooling !== 'cls') throw invalid(place, 'pooling', 'graph, mean or cls')
   if (restore !== null && !is.text(restore)) throw invalid(place, 'restore', 'a command, or nothing')
+  if (
+    !Array.isArray(check) ||
+    check.length > 64 ||
+    !check.every(
+      (one): one is CheckText =>
+        is.table(one) &&
+        typeof one['text'] === 'string' &&
+        one['text'].length <= 4_096 &&
+        Array.isArray(one['head']) &&
+        one['head'].length === Math.min(check_head_numbers, dims) &&
+        one['head'].every((number) => typeof number === 'number' && Math.abs(number) <= 1),
+    )
+  )
+    throw invalid(place, 'check', `a list of at most 64 texts, each with the first ${check_head_numbers} numbers of its vector`)
+  if (licence !== null && !is.text(licence)) throw invalid(place, 'licence', 'an SPDX id or a name, or nothing')
+  if (!Array.isArray(languages) || languages.length > 512 || !languages.every(is.text))
+    throw invalid(place, 'languages', 'a list of language tags')
+  if (precision !== null && !is.text(precision)) throw invalid(place, 'precision', 'a text such as fp32, or nothing')
+  if (source !== null && !is.text(source)) throw invalid(place, 'source', 'a text, or nothing')
+  if (!Array.isArray(documents) || documents.length > 16) throw invalid(place, 'documents', 'a list of at most 16 files')
   return {
     name,
     files: { model: file('model'), tokenizer: file('tokenizer'), config: file('config') },
@@ -93,6 +134,12 @@ export const parseCard = (text: string, place: string): EncoderCard => {
     output,
     pooling,
     restore,
+    check: check.map(({ text, head }) => ({ text, head })),
+    licence,
+    languages,
+    precision,
+    source,
+    documents: documents.map((value, at) => pinned(value, `documents.${at}`)),
   }
 }
 

@@ -7,11 +7,20 @@ import { Fault } from '../../domain/fault.ts'
 import { type EncoderCard, encoderDigest, model_bytes_max, type PinnedFile, parseCard } from './card.ts'
 import { hasExternalData } from './onnx-file.ts'
 
-/** The encoder that ships with Entrepot, and the digest it must have. */
-export const shipped_model = {
-  folder: fileURLToPath(new URL('./models/all-MiniLM-L6-v2/', import.meta.url)),
-  digest: 'cfb72c4daa5a767a04c83565e8e4f884aea7a5f141e5c013f98225ff8dc54e7c',
-} as const
+/** An encoder that ships with Entrepot, and the digest it must have. */
+export type ShippedModel = { readonly name: string; readonly folder: string; readonly digest: string }
+
+const shipped = (name: string, digest: string): ShippedModel => ({
+  name,
+  folder: fileURLToPath(new URL(`./models/${name}/`, import.meta.url)),
+  digest,
+})
+
+/** The one that is used where the settings name none. */
+export const shipped_model = shipped('all-MiniLM-L6-v2', 'cfb72c4daa5a767a04c83565e8e4f884aea7a5f141e5c013f98225ff8dc54e7c')
+
+/** Every encoder that ships, the default first. The folder has the name of its card. */
+export const shipped_models: readonly ShippedModel[] = [shipped_model]
 
 /** Verified bytes; what is loaded is exactly what was hashed. */
 export type PinnedModel = {
