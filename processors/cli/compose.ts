@@ -10,7 +10,8 @@ import { openKafkaLog } from '../adapters/kafka/event-log.ts'
 import { encoderDigest } from '../adapters/onnx/card.ts'
 import { openOnnxEmbedder } from '../adapters/onnx/embedder.ts'
 import type { Provider } from '../adapters/onnx/messages.ts'
-import { readCard, shipped_model } from '../adapters/onnx/pinned.ts'
+import { readCard } from '../adapters/onnx/pinned.ts'
+import { locateModel } from '../adapters/onnx/store.ts'
 import { openQdrantIndex } from '../adapters/qdrant/vector-index.ts'
 import { openConfluentRegistry } from '../adapters/registry/confluent-registry.ts'
 import { openEmbeddedRegistry } from '../adapters/registry/embedded-registry.ts'
@@ -24,6 +25,8 @@ import { loadPlatforms } from '../config/platforms.ts'
 import type { Settings } from '../config/spec.ts'
 import { asFault, Fault } from '../domain/fault.ts'
 import type { TopicPartition } from '../domain/record.ts'
+import { openAvoided, remembering } from '../embed/memory.ts'
+import type { EmbedCounts } from '../embed/processor.ts'
 import { topicsOf as allTopicsOf, type Topology } from '../flow/topology.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Embedder, ModelCard } from '../ports/embedder.ts'
@@ -84,7 +87,7 @@ export const userSecret = async (settings: Settings): Promise<Uint8Array> => {
 export const composeTopology = async (
   settings: Settings,
   user_secret: Uint8Array = new Uint8Array(32),
-  embedded: (counts: { readonly hits: number; readonly misses: number }) => void = () => undefined,
+  embedded: (counts: EmbedCounts) => void = () => undefined,
 ): Promise<{ readonly topology: Topology; readonly platforms: readonly Platform[]; readonly topics: World['topics'] }> => {
   const canonicalize = canonicalizeSettings(settings, user_secret, null)
   const platforms = await loadPlatforms(settings.platforms, canonicalize)
@@ -138,7 +141,8 @@ const openIndexOf = async (settings: Settings, model: ModelCard): Promise<Vector
 
 /** The encoder of the settings, with the time of each call measured. */
 const openEmbedderOf = async (settings: Settings, clock: Clock, telemetry: Telemetry): Promise<Embedder> => {
-  const { folder, digest, workers, batch_tokens_max, providers } = settings.model
+  const { workers, batch_tokens_max, providers } = settings.model
+  const { folder, digest } = await locateModel(settings.model)
   const embedder = await openOnnxEmbedder({
     model_folder: folder,
     digest,
@@ -161,9 +165,38 @@ const openEmbedderOf = async (settings: Settings, clock: Clock, telemetry: Telem
   }
 }
 
+/**
+ * What the caches in front of an encoder save, as metrics: `embedded` for the embed stage, which knows its state, `remember` for the memory
+ * of the process.
+ */
+const openCacheMetrics = (settings: Settings, clock: Clock, telemetry: Telemetry) => {
+  const { avoided, computed } = openAvoided((seconds) => telemetry.count('entrepot_embedding_avoided_seconds_total', {}, seconds))
+  const found = (cache: 'state' | 'memory', texts: number): void => {
+    telemetry.count('entrepot_embeddings_total', { cache }, texts)
+    avoided(texts)
+  }
+  return {
+    embedded: ({ state, batch, cut }: EmbedCounts): void => {
+      found('state', state)
+      found('memory', batch)
+      for (const [part, texts] of Object.entries(cut)) telemetry.count('entrepot_embedding_parts_cut_total', { part }, texts)
+    },
+    remember: (embedder: Embedder): Embedder =>
+      remembering(embedder, {
+        bytes_max: settings.model.memory_bytes_max,
+        clock,
+        answered: (counts) => {
+          telemetry.count('entrepot_embeddings_total', { cache: 'miss' }, counts.computed)
+          computed(counts.computed, counts.seconds)
+          found('memory', counts.known + counts.shared)
+        },
+      }),
+  }
+}
+
 /** The card of the settings' encoder; its weights are not read. */
 const modelOf = async (settings: Settings): Promise<ModelCard> => {
-  const card = await readCard(settings.model.folder ?? shipped_model.folder)
+  const card = await readCard((await locateModel(settings.model)).folder)
   return { name: card.name, digest: encoderDigest(card), dims: card.dims, tokens_max: card.tokens_max }
 }
 
@@ -183,15 +216,9 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
   const clock = systemClock
   const { part, closeAll } = openOnce()
   const model = options.embedder?.model ?? (await modelOf(settings))
+  const caches = openCacheMetrics(settings, clock, telemetry)
   const secret = options.stages === undefined || options.stages.includes('canonicalize') ? await userSecret(settings) : undefined
-  const {
-    topology: river,
-    platforms,
-    topics,
-  } = await composeTopology(settings, secret, ({ hits, misses }) => {
-    telemetry.count('entrepot_embeddings_total', { cache: 'hit' }, hits)
-    telemetry.count('entrepot_embeddings_total', { cache: 'miss' }, misses)
-  })
+  const { topology: river, platforms, topics } = await composeTopology(settings, secret, caches.embedded)
 
   const eventLog = part(
     () => openLogOf(settings, clock),
@@ -205,7 +232,7 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
     (opened) => opened.close(),
   )
   const embedder = part(
-    async () => options.embedder ?? openEmbedderOf(settings, clock, telemetry),
+    async () => caches.remember(options.embedder ?? (await openEmbedderOf(settings, clock, telemetry))),
     (opened) => opened.close(),
   )
 

@@ -35,7 +35,7 @@ export const topologySettings = (
   canonicalize: CanonicalizeSettings,
   embed: TopologySettings['embed'],
 ): TopologySettings => {
-  const { learn, recommend, stages, topics, kafka } = settings
+  const { learn, model, recommend, stages, topics, kafka } = settings
   const debounced: BatchBounds = { ...stages.recommend, linger_ms: Math.max(stages.recommend.linger_ms, recommend.debounce_ms) }
   return {
     name: kafka.group_prefix,
@@ -43,7 +43,7 @@ export const topologySettings = (
     partitions: topics.partitions,
     platforms,
     canonicalize,
-    embed,
+    embed: { ...embed, forgotten_max: model.forgotten_max },
     learn: {
       half_life_ms: learn.half_life_days * day_ms,
       session_half_life_ms: learn.session_half_life_minutes * minute_ms,

@@ -506,7 +506,7 @@ export const loadSettings = (options: LoadOptions): Loaded => {
 
 /** Settings whose value is a path on disk. */
 const isPath = ({ name, setting }: NamedSetting): boolean =>
-  setting.type === 'text' && (name.endsWith('.folder') || name.endsWith('_file'))
+  setting.type === 'text' && (name.endsWith('.folder') || name.endsWith('.store') || name.endsWith('_file'))
 
 /** The value, or the fault that names the setting and how to give it. For settings that only some commands need. */
 export const required = <T>(value: T | null, name: string): T => {

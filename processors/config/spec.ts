@@ -186,12 +186,22 @@ export const spec = section('One YAML file, environment variables and `--set` ma
     }),
   }),
   model: section('The text encoder.', {
+    name: text(null, {
+      doc: 'Name of a model that ships or was pulled; `entrepot model ls` lists them, `entrepot model pull` gets more. Unset means the first one that ships. Vectors of two models do not compare: with another one everything is embedded anew.',
+      example: 'all-MiniLM-L6-v2',
+      pattern: { expression: /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/u, says: 'letters, digits, dot, underscore and hyphen' },
+    }),
     folder: text(null, {
-      doc: 'Folder of another model (ONNX weights, tokenizer and model card); unset means the one that ships with Entrepot.',
+      doc: 'Folder of a model (ONNX weights, tokenizer and model card), in place of a name.',
       example: '/models/multilingual-e5-small',
     }),
+    store: text('.entrepot/models', {
+      doc: 'Where `entrepot model pull` puts models, a folder each. It lies in the data folder because that is the one place which is kept and may be written; processes of several data folders can share another.',
+      example: '/var/lib/entrepot/models',
+      derived: { says: '`models` in data.folder', from: (given) => `${String(given('data.folder'))}/models` },
+    }),
     digest: text(null, {
-      doc: 'SHA-256 of the encoder in model.folder, where the folder is not trusted to pin itself; the shipped model has its own.',
+      doc: 'SHA-256 of the encoder (`entrepot model ls`), where its folder is not trusted to pin itself; models that ship have their own.',
       pattern: { expression: /^[0-9a-f]{64}$/u, says: '64 lower-case hexadecimal digits' },
     }),
     workers: integer(null, {
@@ -205,6 +215,18 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       unit: 'tokens',
       min: 128,
       max: 1_048_576,
+    }),
+    memory_bytes_max: integer(64 * mib, {
+      doc: 'Vectors of texts that any partition asked for lately, kept in memory so that the same text of another shop is not computed again. About 1.9 KB a text of 384 dimensions; 0 keeps none.',
+      unit: 'bytes',
+      min: 0,
+      max: 16 * 1024 * mib,
+    }),
+    forgotten_max: integer(10_000, {
+      doc: 'Vectors that the state keeps, per partition, of texts that no listing has any more, so that a listing that is put up again is not embedded again; those left longest ago go first.',
+      unit: 'texts',
+      min: 0,
+      max: 10_000_000,
     }),
     providers: list(['cpu'], {
       doc: 'Execution providers of ONNX Runtime, in order of preference.',
@@ -490,6 +512,11 @@ export type CrossCheck = {
 
 /** What must hold between settings; each names the setting to change. */
 export const cross_checks: readonly CrossCheck[] = [
+  {
+    name: 'model.name',
+    holds: ({ model }) => model.name === null || model.folder === null,
+    says: 'and model.folder exclude each other: unset one',
+  },
   {
     name: 'kafka.brokers',
     holds: (settings) => settings.mode === 'embedded' || settings.kafka.brokers.length > 0,

@@ -10,8 +10,9 @@ import type { Batch, Emit, Outcome } from '../flow/processor.ts'
 import { topic } from '../flow/topic.ts'
 import type { Embedder } from '../ports/embedder.ts'
 import type { StateReader } from '../ports/state-store.ts'
+import { forgotten_count_key, forgotten_prefix } from './forgotten.ts'
 import { item } from './item.fixture.ts'
-import { embed, itemKey, vectorKey } from './processor.ts'
+import { type EmbedCounts, embed, itemKey, vectorKey } from './processor.ts'
 import { contentHash, textOf } from './text.ts'
 
 const vectors = topic<ItemVector>('catalog.vectors.v1', {
@@ -27,13 +28,20 @@ const upsert = (id: string, changes: Partial<Item> = {}): Change => ({ key: id, 
 const gone = (id: string): Change => ({ key: id, value: null })
 
 /** The processor on a state that lives from batch to batch, with an encoder that counts what it is asked. */
-const stage = (embedder: Embedder = memoryEmbedder(), counts: { hits: number; misses: number }[] = []) => {
+const stage = (embedder: Embedder = memoryEmbedder(), counts: EmbedCounts[] = [], forgotten_max = 100) => {
   const store = new Map<string, Buffer>()
   const asked: string[][] = []
   const emitted: Emit[] = []
   let offset = 0
-  const state = { get: (key: string) => store.get(key), entries: () => [] } satisfies StateReader
-  const processor = embed(vectors, { embedded: (count) => counts.push(count) })
+  const state = {
+    get: (key: string) => store.get(key),
+    entries: (prefix, limit) =>
+      [...store]
+        .filter(([key]) => key.startsWith(prefix))
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .slice(0, limit),
+  } satisfies StateReader
+  const processor = embed(vectors, { embedded: (count) => counts.push(count), forgotten_max })
   return {
     store,
     asked,
@@ -96,7 +104,7 @@ describe('embed', () => {
   })
 
   test('a changed price gives a new record with the remembered vector; the encoder is not asked', async () => {
-    const counts: { hits: number; misses: number }[] = []
+    const counts: EmbedCounts[] = []
     const { run, asked, store } = stage(undefined, counts)
     const first = await run([upsert('a')])
     const before = new Map(store)
@@ -107,8 +115,8 @@ describe('embed', () => {
     expect(second.state).toEqual([])
     expect(store).toEqual(before)
     expect(counts).toEqual([
-      { hits: 0, misses: 1 },
-      { hits: 1, misses: 0 },
+      { state: 0, batch: 0, asked: 1, cut: {} },
+      { state: 1, batch: 0, asked: 0, cut: {} },
     ])
   })
 
@@ -133,8 +141,8 @@ describe('embed', () => {
     ])
   })
 
-  test('a deleted item, by tombstone or by op, leaves a tombstone and no state', async () => {
-    const { run, store } = stage()
+  test('a deleted item, by tombstone or by op, leaves a tombstone and no state when nothing is to be kept', async () => {
+    const { run, store } = stage(undefined, [], 0)
     await run([upsert('a'), upsert('b', { title: 'Wooden spoon' })])
     const { emit } = await run([gone('a'), upsert('b', { op: 'DELETE' }), gone('never seen')])
     expect(emit.map(({ key, value, causes }) => [key, value, causes])).toEqual([
@@ -145,9 +153,9 @@ describe('embed', () => {
     expect([...store.keys()]).toEqual([])
   })
 
-  test('a text is forgotten with its last item, not before', async () => {
+  test('where nothing is kept, a text is forgotten with its last item, not before', async () => {
     const embedder = memoryEmbedder()
-    const { run, store, asked } = stage(embedder)
+    const { run, store, asked } = stage(embedder, [], 0)
     const key = vectorKey(embedder.model.digest, contentHash(textOf(item())))
     await run([upsert('a'), upsert('b')])
     await run([gone('a')])
@@ -159,6 +167,44 @@ describe('embed', () => {
     await run([upsert('b', { title: 'Steel pan' }), upsert('b', { title: 'Wooden spoon' })])
     expect(asked).toEqual([['Steel kettle 1.7 l'], ['Wooden spoon'], ['Steel pan']])
     expect([...store.keys()]).toHaveLength(2)
+  })
+
+  test('a listing that is taken down and put up again is not embedded again, by whichever shop', async () => {
+    const { run, asked, emitted, store } = stage()
+    await run([upsert('a')])
+    await run([gone('a')])
+    expect([...store.keys()].filter((key) => key.startsWith(forgotten_prefix))).toHaveLength(1)
+    await run([upsert('b')])
+    expect(asked).toHaveLength(1)
+    expect(toBytes(vectorIn(emitted.at(-1))).equals(toBytes(vectorIn(emitted[0])))).toBe(true)
+    expect([...store.keys()].filter((key) => key.startsWith(forgotten_prefix))).toEqual([])
+    expect(store.get(forgotten_count_key)?.toString()).toBe('0')
+  })
+
+  test('of texts without items the one left longest ago goes first, once there are more than are kept', async () => {
+    const { run, asked, store } = stage(undefined, [], 2)
+    const titles = ['red cup', 'blue cup', 'tea pot']
+    await run(titles.map((title, i) => upsert(`i${i}`, { title })))
+    await run([gone('i1'), gone('i0'), gone('i2')])
+    expect(store.get(forgotten_count_key)?.toString()).toBe('2')
+    expect([...store.keys()].filter((key) => key.startsWith('v/'))).toHaveLength(2)
+    await run([upsert('x', { title: 'tea pot' }), upsert('y', { title: 'red cup' })])
+    expect(asked).toHaveLength(1)
+    await run([upsert('z', { title: 'blue cup' })])
+    expect(asked.slice(1)).toEqual([['blue cup']])
+  })
+
+  test('a lowered bound is reached a few texts a record', async () => {
+    const store = stage(undefined, [], 10)
+    await store.run(Array.from({ length: 8 }, (_, i) => upsert(`i${i}`, { title: `cup ${i}` })))
+    await store.run(Array.from({ length: 8 }, (_, i) => gone(`i${i}`)))
+    const lower = stage(undefined, [], 1)
+    for (const [key, value] of store.store) lower.store.set(key, value)
+    await lower.run([upsert('a', { title: 'tea' })])
+    expect(lower.store.get(forgotten_count_key)?.toString()).toBe('6')
+    await lower.run(Array.from({ length: 4 }, (_, i) => upsert(`b${i}`, { title: `pot ${i}` })))
+    expect(lower.store.get(forgotten_count_key)?.toString()).toBe('1')
+    expect([...lower.store.keys()].filter((key) => key.startsWith(forgotten_prefix))).toHaveLength(1)
   })
 
   test('another model gives other vectors and forgets the old ones as items come by', async () => {
@@ -236,13 +282,14 @@ describe('embed', () => {
       fc.asyncProperty(
         fc.array(change, { maxLength: 30 }),
         fc.array(fc.integer({ min: 1, max: 7 }), { minLength: 1 }),
-        async (history, cuts) => {
-          const whole = stage()
+        fc.integer({ min: 0, max: 2 }),
+        async (history, cuts, forgotten_max) => {
+          const whole = stage(undefined, [], forgotten_max)
           const outcome = await whole.run(history)
           const accounted = [...outcome.emit.flatMap(({ causes }) => causes), ...(outcome.dropped ?? []).map(({ at }) => at)]
           expect(accounted.sort((a, b) => a - b)).toEqual(history.map((_, i) => i))
 
-          const parts = stage()
+          const parts = stage(undefined, [], forgotten_max)
           for (let at = 0, i = 0; at < history.length; i++) {
             const size = cuts[i % cuts.length]!
             await parts.run(history.slice(at, at + size))
@@ -250,9 +297,17 @@ describe('embed', () => {
           }
           expect(shown(parts.emitted)).toEqual(shown(whole.emitted))
           expect(new Map([...parts.store].sort())).toEqual(new Map([...whole.store].sort()))
-          // No more texts than live items have.
+          // No more texts than live items have, and so many forgotten ones as are kept.
           const live = new Set<string>()
-          for (const [key, value] of whole.store) if (key.startsWith('i/')) live.add(value.toString())
+          const left = new Set<string>()
+          for (const [key, value] of whole.store) {
+            if (key.startsWith('i/')) live.add(value.toString())
+            if (key.startsWith(forgotten_prefix)) left.add(value.toString())
+          }
+          expect(left.size).toBeLessThanOrEqual(forgotten_max)
+          expect(Number(whole.store.get(forgotten_count_key)?.toString() ?? 0)).toBe(left.size)
+          expect([...left].filter((key) => live.has(key))).toEqual([])
+          for (const key of left) live.add(key)
           expect([...whole.store.keys()].filter((key) => key.startsWith('v/')).sort()).toEqual([...live].sort())
         },
       ),

@@ -6,14 +6,35 @@ import { dot, fromBytes, toBytes, type Vector } from '../domain/vector.ts'
 import type { CausedChange, Dropped, Emit, Processor } from '../flow/processor.ts'
 import type { Topic } from '../flow/topic.ts'
 import type { ModelCard } from '../ports/embedder.ts'
-import { contentHash, textOf } from './text.ts'
+import { forgotten_prefix, openForgotten } from './forgotten.ts'
+import { contentHash, type RecipePart, recipe } from './text.ts'
 
 export const embed_drops = [] as const
 
-export type EmbedSettings = {
-  /** Told after each batch how many records found their vector known, and how many texts were computed; for metrics. */
-  readonly embedded?: (counts: { readonly hits: number; readonly misses: number }) => void
+/** What one batch asked of the caches; records, except where it says texts. */
+export type EmbedCounts = {
+  /** Their vector was in the partition's state. */
+  readonly state: number
+  /** Another record of the same batch has the same text. */
+  readonly batch: number
+  /** Texts that the encoder, and the memory before it, was asked for. */
+  readonly asked: number
+  /** Parts that the recipe had to cut, by part; of asked texts alone, so that a text counts once. */
+  readonly cut: Readonly<Partial<Record<RecipePart, number>>>
 }
+
+export type EmbedSettings = {
+  /** Told after each batch, for metrics. */
+  readonly embedded?: (counts: EmbedCounts) => void
+  /**
+   * Texts that no item has any more and whose vectors are kept all the same, per partition, the longest unused going first: a listing
+   * that is taken down and put up again is not embedded again. 0 forgets at once; forgotten_max_default unless told.
+   */
+  readonly forgotten_max?: number
+}
+
+/** 15 MB of state a partition with 384 dimensions. */
+export const forgotten_max_default = 10_000
 
 type Reads = {
   readonly model: ModelCard
@@ -21,30 +42,41 @@ type Reads = {
   readonly embed: (texts: readonly string[]) => Promise<readonly (Vector | Fault)[]>
   /** State as committed. */
   readonly cached: (key: string) => Buffer | undefined
+  /** Texts without items, those left longest ago first, as committed. */
+  readonly forgotten: (limit: number) => readonly (readonly [key: string, value: Buffer])[]
 }
 
 /**
  * State, per input partition:
- * - `v/<model, 8 hex digits>/<content hash>` -> how many items have this text (uint32 LE), then the vector (float32 LE);
- * - `i/<item id>` -> the `v/` key of the item's text.
- * A vector stays exactly as long as an item of the partition has its text, so that the state is no larger than the catalogue, and
- * what it holds depends on the records alone and not on how they fell into batches.
+ * - `v/<model, 8 hex digits>/<content hash>` -> how many items have this text (uint32 LE), then the vector (float32 LE); where no item
+ *   has it any more, the offset that took it from the last one follows (float64 LE);
+ * - `i/<item id>` -> the `v/` key of the item's text;
+ * - `f/<offset, 16 digits>` -> the `v/` key of a text that no item has since that offset;
+ * - `forgotten` -> how many of those there are (decimal).
+ * A vector stays as long as an item of the partition has its text, and then until forgotten_max other texts have been left: the state is
+ * no larger than the catalogue and that bound, and what it holds depends on the records alone and not on how they fell into batches.
  */
 export const vectorKey = (model_digest: string, content_hash: string): string => `v/${model_digest.slice(0, 8)}/${content_hash}`
 export const itemKey = (item_id: string): string => `i/${item_id}`
 
-type Remembered = { readonly items: number; readonly vector: Vector }
+/** `left_at`: the offset that took the text from its last item; only where items is 0. */
+type Remembered = { readonly items: number; readonly vector: Vector; readonly left_at: number }
 
-const encodeRemembered = ({ items, vector }: Remembered): Buffer => {
+const encodeRemembered = ({ items, vector, left_at }: Remembered): Buffer => {
   const head = Buffer.allocUnsafe(4)
   head.writeUInt32LE(items)
-  return Buffer.concat([head, toBytes(vector)])
+  if (items > 0) return Buffer.concat([head, toBytes(vector)])
+  const tail = Buffer.allocUnsafe(8)
+  tail.writeDoubleLE(left_at)
+  return Buffer.concat([head, toBytes(vector), tail])
 }
 
 const decodeRemembered = (bytes: Buffer): Remembered => {
-  if (bytes.length <= 4 || bytes.length % 4 !== 0)
+  const items = bytes.length < 4 ? 0 : bytes.readUInt32LE(0)
+  const end = bytes.length - (items === 0 ? 8 : 0)
+  if (end <= 4 || end % 4 !== 0)
     throw new Fault('state.corrupt', `A remembered vector has ${bytes.length} bytes, which is no count and float32s.`)
-  return { items: bytes.readUInt32LE(0), vector: fromBytes(bytes.subarray(4)) }
+  return { items, vector: fromBytes(bytes.subarray(4, end)), left_at: items === 0 ? bytes.readDoubleLE(end) : 0 }
 }
 
 /** The vector if it may be stored: right length, finite, length 1. */
@@ -89,31 +121,44 @@ export const embed = (vectors: Topic<ItemVector>, settings: EmbedSettings = {}):
     model: embedder.model,
     embed: (texts) => embedder.embed(texts),
     cached: (key) => state.get(key),
+    forgotten: (limit) => state.entries(forgotten_prefix, limit),
   }),
   run: async (batch, reads) => {
     const { digest, dims } = reads.model
+    const { forgotten_max = forgotten_max_default } = settings
     const emit: Emit[] = []
     const dropped: Dropped[] = []
 
     const wanted = batch.records.map((record) => {
       const item = record.value
-      if (item === null || item.op === 'DELETE') return { record, item: null, text: '', hash: '', key: '' }
-      const text = textOf(item)
+      if (item === null || item.op === 'DELETE') return { record, item: null, text: '', hash: '', cut: [] as const, key: '' }
+      const { text, cut } = recipe(item)
       const hash = contentHash(text)
-      return { record, item, text, hash, key: vectorKey(digest, hash) }
+      return { record, item, text, hash, cut, key: vectorKey(digest, hash) }
     })
 
     // Every vector this batch needs: out of the committed state, or computed now, each text once.
     const known = new Map<string, Vector | Fault>()
     const fresh = new Map<string, string>()
+    const cuts: Partial<Record<RecipePart, number>> = {}
     let needed = 0
-    for (const { item, text, key } of wanted) {
+    let in_state = 0
+    for (const { item, text, cut, key } of wanted) {
       if (item === null || text === '') continue
       needed++
-      if (known.has(key) || fresh.has(key)) continue
+      if (fresh.has(key)) continue
+      if (known.has(key)) {
+        in_state++
+        continue
+      }
       const bytes = reads.cached(key)
-      if (bytes === undefined) fresh.set(key, text)
-      else known.set(key, usable(decodeRemembered(bytes).vector, dims))
+      if (bytes === undefined) {
+        fresh.set(key, text)
+        for (const part of cut) cuts[part] = (cuts[part] ?? 0) + 1
+      } else {
+        in_state++
+        known.set(key, usable(decodeRemembered(bytes).vector, dims))
+      }
     }
     if (fresh.size > 0) {
       const results = await reads.embed([...fresh.values()])
@@ -134,22 +179,34 @@ export const embed = (vectors: Topic<ItemVector>, settings: EmbedSettings = {}):
       return now !== undefined ? now : (reads.cached(itemKey(item_id))?.toString('utf8') ?? null)
     }
 
-    /** Moves an item from the text it had to the one it has; a text without items is forgotten. */
-    const move = (item_id: string, to: string | null, vector: Vector | null): void => {
+    const forgotten = openForgotten(reads, batch.records.length)
+    const of_model = vectorKey(digest, '')
+
+    /** Moves an item from the text it had to the one it has. A text that loses its last item is forgotten later, or with its model. */
+    const move = (item_id: string, to: string | null, vector: Vector | null, at: number): void => {
       const from = textKeyOf(item_id)
       if (from === to) return
+      if (to !== null && vector !== null) {
+        const had = recall(to)
+        if (had?.items === 0) forgotten.recalled(had.left_at)
+        remembered.set(to, { items: (had?.items ?? 0) + 1, vector: had?.vector ?? vector, left_at: 0 })
+      }
       if (from !== null) {
         const left = recall(from)
-        if (left !== null) remembered.set(from, left.items > 1 ? { ...left, items: left.items - 1 } : null)
+        if (left !== null && left.items > 1) remembered.set(from, { ...left, items: left.items - 1 })
+        else if (left !== null && forgotten_max > 0 && from.startsWith(of_model)) {
+          remembered.set(from, { ...left, items: 0, left_at: at })
+          forgotten.left(at, from)
+        } else if (left !== null) remembered.set(from, null)
       }
-      if (to !== null && vector !== null) remembered.set(to, { items: (recall(to)?.items ?? 0) + 1, vector })
       item_texts.set(item_id, to)
+      for (const key of forgotten.evict(forgotten_max)) remembered.set(key, null)
     }
 
     for (const { record, item, text, hash, key } of wanted) {
       const at = record.offset
       if (item === null) {
-        move(record.key, null, null)
+        move(record.key, null, null, at)
         emit.push({ to: vectors, key: record.key, value: null, causes: [at] })
         continue
       }
@@ -162,7 +219,7 @@ export const embed = (vectors: Topic<ItemVector>, settings: EmbedSettings = {}):
         dropped.push({ at, fault: vector })
         continue
       }
-      move(record.key, key, vector)
+      move(record.key, key, vector, at)
       const value: ItemVector = {
         item_id: record.key,
         vector,
@@ -175,13 +232,14 @@ export const embed = (vectors: Topic<ItemVector>, settings: EmbedSettings = {}):
       emit.push({ to: vectors, key: record.key, value, causes: [at] })
     }
 
-    settings.embedded?.({ hits: needed - fresh.size, misses: fresh.size })
+    settings.embedded?.({ state: in_state, batch: needed - in_state - fresh.size, asked: fresh.size, cut: cuts })
     const state: CausedChange[] = [
       ...[...remembered].map(([key, value]) => ({ key, value: value === null ? null : encodeRemembered(value) })),
       ...[...item_texts].map(([item_id, key]) => ({
         key: itemKey(item_id),
         value: key === null ? null : Buffer.from(key, 'utf8'),
       })),
+      ...forgotten.changes(),
     ]
     return { emit, state, dropped }
   },

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Item } from '../domain/item.ts'
 import { item } from './item.fixture.ts'
-import { contentHash, cutAtWord, recipe_attributes_max, recipe_chars_max, textOf } from './text.ts'
+import { contentHash, cutAtWord, estimatedTokens, recipe, recipe_attributes_max, recipe_tokens_max, textOf } from './text.ts'
 
 describe('the text of an item', () => {
   test('says each thing once, in a fixed order', () => {
@@ -66,14 +66,13 @@ describe('the text of an item', () => {
   test('stays within its bounds, well-formed and on one line, whatever the item holds', () => {
     // Any UTF-16, halves of pairs included.
     const text = fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code)), maxLength: 400 })
-    const bound =
-      recipe_chars_max.title +
-      8 * (recipe_chars_max.attribute + 2) +
-      recipe_attributes_max * (2 * recipe_chars_max.attribute + 4) +
-      20 +
-      recipe_chars_max.bullets +
-      recipe_chars_max.description +
-      4
+    // With separators and "pack of"; what is filled up comes only where the head is short.
+    const head = recipe_tokens_max.title + 7 * (recipe_tokens_max.attribute + 1) + 5
+    const filled =
+      recipe_attributes_max * (2 * recipe_tokens_max.attribute + 2) +
+      recipe_tokens_max.bullets +
+      recipe_tokens_max.description +
+      2
     fc.assert(
       fc.property(
         fc.record({
@@ -88,7 +87,7 @@ describe('the text of an item', () => {
         }),
         (fields) => {
           const out = textOf(item(fields))
-          expect(out.length).toBeLessThanOrEqual(bound)
+          expect(estimatedTokens(out)).toBeLessThanOrEqual(Math.max(head, 12 + filled))
           expect(out.isWellFormed()).toBe(true)
           expect(out).not.toMatch(/[\n\r\t]| {2}/)
           expect(textOf(item(fields))).toBe(out)
@@ -99,13 +98,54 @@ describe('the text of an item', () => {
   })
 })
 
+describe('what is cut', () => {
+  test('is counted by part, and is never the title or an attribute for the sake of a description', () => {
+    const long = 'word '.repeat(200)
+    expect(recipe(item({ title: long })).cut).toEqual(['title'])
+    expect(recipe(item({ title: 'Cup', brand: long, description: long })).cut).toEqual(['attribute'])
+    const attributes = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`name ${i}`, `value ${i}`]))
+    const filled = recipe(item({ title: 'Cup', attributes, bullets: [long], description: long }))
+    expect(filled.cut).toEqual(['attributes', 'bullets', 'description'])
+    expect(filled.text.startsWith('Cup. name 0: value 0. ')).toBe(true)
+    expect(filled.text).toContain('name 5: value 5')
+    expect(filled.text).not.toContain('name 6')
+    expect(recipe(item()).cut).toEqual([])
+  })
+
+  test('is as much in every script: a Chinese description is not four times as long to the encoder', () => {
+    const chinese = '这款电热水壶采用优质不锈钢制成，容量大，加热快，适合家庭和办公室使用。'.repeat(20)
+    const english = 'This electric kettle is made of stainless steel, holds much and heats fast. '.repeat(20)
+    const tokens = (description: string): number =>
+      estimatedTokens(textOf(item({ title: 'A', description }))) - estimatedTokens('A. ')
+    expect(tokens(chinese)).toBeLessThanOrEqual(recipe_tokens_max.description)
+    expect(tokens(english)).toBeLessThanOrEqual(recipe_tokens_max.description)
+    expect(tokens(chinese)).toBeGreaterThan(recipe_tokens_max.description - 2)
+    expect(tokens(english)).toBeGreaterThan(recipe_tokens_max.description - 4)
+    expect(textOf(item({ title: 'A', description: chinese }))).toHaveLength('A. '.length + recipe_tokens_max.description)
+  })
+})
+
 describe('cutting', () => {
   test('ends at a word, or inside a word that fills the second half, never inside a pair', () => {
-    expect(cutAtWord('one two three', 13)).toBe('one two three')
-    expect(cutAtWord('one two three', 9)).toBe('one two')
-    expect(cutAtWord('one two three', 7)).toBe('one two')
-    expect(cutAtWord('a bbbbbbbbbbbbbb', 8)).toBe('a bbbbbb')
-    expect(cutAtWord('ab😀😀', 3)).toBe('ab')
-    expect(cutAtWord('ab😀😀', 4)).toBe('ab😀')
+    expect(cutAtWord('one two three', 3.25)).toBe('one two three')
+    expect(cutAtWord('one two three', 2.25)).toBe('one two')
+    expect(cutAtWord('one two three', 1.75)).toBe('one two')
+    expect(cutAtWord('a bbbbbbbbbbbbbb', 2)).toBe('a bbbbbb')
+    expect(cutAtWord('ab😀😀', 1.5)).toBe('ab😀')
+    expect(cutAtWord('ab😀😀', 1.25)).toBe('ab')
+    expect(cutAtWord('水壶 电热水壶', 4)).toBe('水壶')
+    expect(cutAtWord('水壶 电热水壶', 5)).toBe('水壶 电热')
+    expect(cutAtWord('', 0)).toBe('')
+  })
+
+  test('keeps within its bound, and keeps what is within it', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme', maxLength: 80 }), fc.integer({ min: 1, max: 40 }), (text, tokens_max) => {
+        const kept = cutAtWord(text, tokens_max)
+        expect(text.startsWith(kept)).toBe(true)
+        expect(estimatedTokens(kept)).toBeLessThanOrEqual(tokens_max + 1e-9)
+        if (estimatedTokens(text) <= tokens_max - 1e-9) expect(kept).toBe(text)
+      }),
+    )
   })
 })

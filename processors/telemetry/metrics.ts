@@ -132,9 +132,35 @@ export const metrics = {
   entrepot_embeddings_total: {
     kind: 'counter',
     unit: 'texts',
-    labels: { cache: { means: 'whether the vector was known', values: ['hit', 'miss'] } },
-    help: 'Texts whose vector was needed; a hit was in the log already and not computed again.',
-    when_bad: 'Misses after a restart mean that the model’s digest changed: all vectors are being made anew.',
+    labels: {
+      cache: {
+        means:
+          'where the vector was found: in the partition’s committed state, in the memory of the process (asked for before, by a neighbour in the batch, or being computed just now), or nowhere',
+        values: ['state', 'memory', 'miss'],
+      },
+    },
+    help: 'Texts whose vector was needed; only misses were computed.',
+    when_bad:
+      'Misses of a catalogue that did not change: the recipe’s version or the model’s digest did, and all vectors are being made anew.',
+  },
+  entrepot_embedding_avoided_seconds_total: {
+    kind: 'counter',
+    unit: 'seconds',
+    labels: {},
+    help: 'Encoding that was not done: texts found in state or memory, times the mean wall seconds a text that this process computed took. Until the first one is computed nothing is counted; then what was avoided before is added.',
+    when_bad: 'It saves money and is never bad; standing still while items arrive, it means that every text is new.',
+  },
+  entrepot_embedding_parts_cut_total: {
+    kind: 'counter',
+    unit: 'parts',
+    labels: {
+      part: {
+        means: 'part of the text; `attributes`: there were more of them than are taken',
+        values: ['title', 'attribute', 'attributes', 'bullets', 'description'],
+      },
+    },
+    help: 'Parts of texts to be embedded that the recipe cut because they were longer than their bound, by part; a text counts when it is not in the state.',
+    when_bad: 'Many titles: a platform’s map puts descriptions into titles. The rest is as intended.',
   },
   entrepot_profiles_updated_total: {
     kind: 'counter',

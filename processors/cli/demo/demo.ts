@@ -79,8 +79,8 @@ const embeddingCounts = (): { readonly telemetry: Telemetry; readonly counts: { 
     ...no_telemetry,
     count: (name, labels, n = 1) => {
       if (name !== 'entrepot_embeddings_total') return
-      if ((labels as { cache: string }).cache === 'hit') counts.known += n
-      else counts.computed += n
+      if ((labels as { cache: string }).cache === 'miss') counts.computed += n
+      else counts.known += n
     },
   }
   return { telemetry, counts }
