@@ -11,13 +11,19 @@ export type ModelCard = {
   readonly tokens_max: number
 }
 
+export type EmbedOptions = {
+  /** Somebody waits for the answer, as for a search: it goes before texts that were asked for earlier. */
+  readonly urgent?: boolean
+}
+
 export interface Embedder {
   readonly model: ModelCard
   /**
    * One vector per text, in order, float32 of unit length [dims]; or the fault of that text (`embed.empty`, `embed.degenerate`).
    * Throws `embedder.unavailable` (transient) when the engine cannot answer or is closed.
+   * Where the engine has more than it can hold, the call waits for room: who waits for its answer asks no faster than it computes.
    * A text's vector does not depend on the texts beside it: to the bit for the encoders that ship (the laws are in embedder.contract.ts).
    */
-  embed(texts: readonly string[]): Promise<readonly (Vector | Fault)[]>
+  embed(texts: readonly string[], options?: EmbedOptions): Promise<readonly (Vector | Fault)[]>
   close(): Promise<void>
 }

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileS
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Worker } from 'node:worker_threads'
+import { type Transferable, Worker } from 'node:worker_threads'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { Fault } from '../../domain/fault.ts'
 import { dot, toBytes, type Vector } from '../../domain/vector.ts'
@@ -12,8 +12,10 @@ import type { Clock } from '../../ports/clock.ts'
 import { embedderContract } from '../../ports/embedder.contract.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import { systemClock } from '../system/clock.ts'
-import { openOnnxEmbedder, spawnThread } from './embedder.ts'
+import { type EmbedderEvent, type OnnxEmbedderOptions, openOnnxEmbedder, spawnThread } from './embedder.ts'
+import type { ToThread } from './messages.ts'
 import { shipped_model } from './pinned.ts'
+import { unpackTexts } from './texts.ts'
 
 const clock = systemClock
 const vectorsOf = async (embedder: Embedder, texts: readonly string[]): Promise<readonly Vector[]> =>
@@ -278,7 +280,7 @@ describe('threads that misbehave', () => {
             { eval: true },
           )
         return thread(
-          `const n = m.texts.length; parentPort.postMessage({ is: 'done', id: m.id, vectors: new Float32Array(n * 384).fill(1), outcomes: new Uint8Array(n), work: { batches: 1, tokens: n, cells: n, truncated: 0, engine_ms: 0, tokenize_ms: 0 } })`,
+          `const n = m.texts.ends.length; parentPort.postMessage({ is: 'done', id: m.id, vectors: new Float32Array(n * 384).fill(1), outcomes: new Uint8Array(n), work: { batches: 1, tokens: n, cells: n, truncated: 0, engine_ms: 0, tokenize_ms: 0 } })`,
         )()
       },
     })
@@ -317,56 +319,261 @@ describe('threads that misbehave', () => {
     }
   }, 30_000)
 
-  test('a full queue refuses the next call and keeps the others', async () => {
-    const embedder = await openOnnxEmbedder({ clock, workers: 1, queue_texts_max: 3, spawn: thread('') })
-    const waiting = [faultOf(embedder.embed(['a', 'b'])), faultOf(embedder.embed(['c', 'd']))]
-    const { code, message } = await faultOf(embedder.embed(['e']))
-    expect(code).toBe('embedder.unavailable')
-    expect(message).toContain('4 texts wait')
-    await embedder.close()
-    expect((await Promise.all(waiting)).map((fault) => fault.message)).toEqual([
-      'The embedder is closed.',
-      'The embedder is closed.',
-    ])
-  }, 30_000)
-
   test('a thread that dies while it loads makes opening fail', async () => {
     const { code } = await faultOf(
       openOnnxEmbedder({ clock, workers: 2, spawn: () => new Worker('process.exit(9)', { eval: true }) }),
     )
     expect(code).toBe('embedder.unavailable')
   }, 30_000)
+})
 
-  test('texts that arrive while a thread idles wait for company when told to', async () => {
-    let release = () => {}
-    const linger: Clock = {
-      ...clock,
-      sleep: (duration_ms, signal) =>
-        duration_ms === 5_555 ? new Promise<void>((resolve) => (release = resolve)) : clock.sleep(duration_ms, signal),
-    }
-    const sizes: number[] = []
+describe('how calls share the threads', () => {
+  /**
+   * A thread that answers nothing by itself and writes down what it is given. `answer` finishes the oldest chunk: each text's vector
+   * begins with the text's number, the digits in it.
+   */
+  type Chunk = { id: number; texts: readonly string[]; urgent: boolean }
+  const openHands = async (options: Partial<OnnxEmbedderOptions> = {}) => {
+    const given: Chunk[][] = []
+    const threads: Worker[] = []
+    const events: EmbedderEvent[] = []
     const embedder = await openOnnxEmbedder({
-      clock: linger,
+      clock,
       workers: 1,
-      linger_ms: 5_555,
-      spawn: (settings) => {
-        const real = spawnThread(settings)
-        const post = real.postMessage.bind(real)
-        real.postMessage = (message: { do: string; texts?: readonly string[] }) => {
-          if (message.do === 'embed') sizes.push(message.texts!.length)
-          post(message)
+      observe: (event) => events.push(event),
+      spawn: () => {
+        const thread = new Worker(
+          `const { parentPort } = require('node:worker_threads')
+           parentPort.on('message', (m) => {
+             if (m.do === 'close') process.exit(0)
+             if (m.do === 'say') parentPort.postMessage(m.what, [m.what.vectors.buffer])
+           })
+           parentPort.postMessage({ is: 'ready', provider: 'cpu', fell_back: [] })`,
+          { eval: true },
+        )
+        const mine: Chunk[] = []
+        given.push(mine)
+        threads.push(thread)
+        const post = thread.postMessage.bind(thread)
+        thread.postMessage = (message: ToThread | { do: 'say' }, transfer?: readonly Transferable[]) => {
+          if (message.do === 'embed') mine.push({ ...message, texts: unpackTexts(message.texts) })
+          else post(message, transfer as Transferable[])
         }
-        return real
+        return thread
       },
+      ...options,
     })
+    const answer = (thread = 0): void => {
+      const { id, texts } = given[thread]!.shift()!
+      const vectors = new Float32Array(texts.length * 384)
+      for (const [row, text] of texts.entries()) vectors[row * 384] = Number(/\d+/u.exec(text)?.[0] ?? 0)
+      const work = { batches: 1, tokens: texts.length, cells: texts.length, truncated: 1, engine_ms: 0, tokenize_ms: 0 }
+      const what = { is: 'done', id, vectors, outcomes: new Uint8Array(texts.length), work }
+      threads[thread]!.postMessage({ do: 'say', what }, [vectors.buffer])
+    }
+    return { embedder, given, answer, events, threads }
+  }
+  const long = 'word '.repeat(200)
+  /** Enough for a whole batch. */
+  const flood = (from: number, texts: number): readonly string[] => Array.from({ length: texts }, (_, i) => `${from + i} ${long}`)
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve))
+  const firsts = async (answers: Promise<readonly (Vector | Fault)[]>): Promise<readonly number[]> =>
+    (await answers).map((result) => (result as Vector)[0]!)
+
+  test('a lone text goes at once where all threads idle; calls of one turn go together', async () => {
+    const { embedder, given, answer } = await openHands({ batch_wait_ms: 60_000 })
     try {
-      const answers = [embedder.embed(['a']), embedder.embed(['b', 'c'])]
-      expect(sizes).toEqual([])
-      release()
-      expect((await Promise.all(answers)).map((answer) => answer.length)).toEqual([1, 2])
-      expect(sizes).toEqual([3])
+      const answers = [embedder.embed(['7']), embedder.embed(['8', '9'])]
+      await turn()
+      expect(given[0]!.map(({ texts }) => texts)).toEqual([['7', '8', '9']])
+      answer()
+      expect(await Promise.all(answers.map(firsts))).toEqual([[7], [8, 9]])
     } finally {
       await embedder.close()
     }
+  }, 30_000)
+
+  test('while a thread computes, small calls are gathered, and go together when it is done', async () => {
+    const { embedder, given, answer } = await openHands()
+    try {
+      const first = embedder.embed(['1'])
+      await turn()
+      const others = [embedder.embed(['2']), embedder.embed(['3'])]
+      await turn()
+      others.push(embedder.embed(['4']))
+      await turn()
+      expect(given[0]!.map(({ texts }) => texts)).toEqual([['1']])
+      answer()
+      await first
+      await turn()
+      expect(given[0]!.map(({ texts }) => texts)).toEqual([['2', '3', '4']])
+      answer()
+      expect(await Promise.all(others.map(firsts))).toEqual([[2], [3], [4]])
+    } finally {
+      await embedder.close()
+    }
+  }, 30_000)
+
+  test('while one thread computes and another idles, texts wait for company no longer than they are told to', async () => {
+    const waits: (() => void)[] = []
+    const slow: Clock = {
+      ...clock,
+      sleep: (duration_ms, signal) =>
+        duration_ms === 5_555 ? new Promise<void>((resolve) => waits.push(resolve)) : clock.sleep(duration_ms, signal),
+    }
+    const { embedder, given, answer } = await openHands({ workers: 2, clock: slow, batch_wait_ms: 5_555 })
+    try {
+      const first = embedder.embed(['1'])
+      await turn()
+      const second = embedder.embed(['2'])
+      await turn()
+      const third = embedder.embed(['3'])
+      await turn()
+      expect(given.flat().map(({ texts }) => texts)).toEqual([['1']])
+      expect(waits).toHaveLength(1)
+      waits[0]!()
+      await turn()
+      const busy = given.findIndex((chunks) => chunks[0]?.texts[0] === '1')
+      expect(given[1 - busy]!.map(({ texts }) => texts)).toEqual([['2', '3']])
+      answer(0)
+      answer(1)
+      expect(await Promise.all([first, second, third].map(firsts))).toEqual([[1], [2], [3]])
+    } finally {
+      await embedder.close()
+    }
+  }, 30_000)
+
+  test('a flood: the next chunk lies ready, no thread holds more than two, and late small calls are not behind all of it', async () => {
+    const { embedder, given, answer } = await openHands()
+    try {
+      const all = embedder.embed(flood(0, 60))
+      await turn()
+      expect(given[0]!.length).toBe(2)
+      expect(given[0]!.every(({ texts }) => texts.length === 12)).toBe(true)
+      const late = embedder.embed(['77'])
+      let answered = 0
+      let late_after = 0
+      void late.then(() => {
+        late_after = answered
+      })
+      while (answered < 6) {
+        expect(given[0]!.length).toBeLessThanOrEqual(2)
+        answer()
+        answered++
+        await embedder.embed([])
+        while (given[0]!.length === 0 && answered < 6) await turn()
+        await turn()
+      }
+      expect(await firsts(all)).toEqual(Array.from({ length: 60 }, (_, i) => i))
+      expect(await firsts(late)).toEqual([77])
+      expect(late_after).toBe(6)
+    } finally {
+      await embedder.close()
+    }
+  }, 30_000)
+
+  test('a text whose answer somebody waits for is handed over at once, whatever lies there', async () => {
+    const { embedder, given, answer } = await openHands({ queue_texts_max: 10 })
+    try {
+      const all = [embedder.embed(flood(0, 60)), embedder.embed(flood(100, 5))]
+      await turn()
+      const search = embedder.embed(['99'], { urgent: true })
+      await turn()
+      expect(given[0]!.map(({ urgent, texts }) => [urgent, texts.length])).toEqual([
+        [false, 12],
+        [false, 12],
+        [true, 1],
+      ])
+      given[0]!.unshift(given[0]!.pop()!)
+      answer()
+      expect(await firsts(search)).toEqual([99])
+      const closed = Promise.all(all.map(faultOf))
+      await embedder.close()
+      expect((await closed).map(({ code }) => code)).toEqual(['embedder.unavailable', 'embedder.unavailable'])
+    } finally {
+      await embedder.close()
+    }
+  }, 30_000)
+
+  test('a call beyond the bound waits for room, and is answered in its turn', async () => {
+    const { embedder, given, answer, events } = await openHands({ queue_texts_max: 3 })
+    try {
+      const answers = [embedder.embed(['1', '2']), embedder.embed(['3', '4']), embedder.embed(['5']), embedder.embed(['6', '7'])]
+      await turn()
+      expect(given[0]!.map(({ texts }) => texts)).toEqual([['1', '2']])
+      expect(embedder.stats().queued).toBe(7)
+      answer()
+      await answers[0]
+      await turn()
+      expect(given[0]!.map(({ texts }) => texts)).toEqual([['3', '4', '5']])
+      answer()
+      await answers[1]
+      await turn()
+      answer()
+      expect(await Promise.all(answers.map(firsts))).toEqual([[1, 2], [3, 4], [5], [6, 7]])
+      expect(embedder.stats()).toMatchObject({ queued: 0, texts: 7, truncated: 3, batches: 3 })
+      const depths = events.flatMap((event) => (event.event === 'queued' ? [event.texts] : []))
+      expect([Math.max(...depths), depths.at(-1)]).toEqual([7, 0])
+      const worked = events.flatMap((event) => (event.event === 'worked' ? [[event.work.texts, event.work.truncated]] : []))
+      expect(worked).toEqual([
+        [2, 1],
+        [3, 1],
+        [2, 1],
+      ])
+    } finally {
+      await embedder.close()
+    }
+  }, 30_000)
+
+  test('of two chunks a thread died with, only the first is suspected; both are answered by the next thread', async () => {
+    const { embedder, given, answer, threads, events } = await openHands()
+    try {
+      const all = embedder.embed(flood(0, 20))
+      await turn()
+      const held = given[0]!.map(({ texts }) => texts)
+      expect(held.length).toBe(2)
+      for (const died of [0, 1]) {
+        await threads[died]!.terminate()
+        while (given[died + 1] === undefined || given[died + 1]!.length < (died === 0 ? 2 : 1)) await turn()
+      }
+      // Died of twice, the first is given up, and its call with it; the second was never at fault, but belongs to the same call.
+      expect((await faultOf(all)).code).toBe('embedder.unavailable')
+      expect(given[1]!.map(({ texts }) => texts)).toEqual(held)
+      expect(events.filter(({ event }) => event === 'crashed')).toHaveLength(2)
+      const next = embedder.embed(['5'])
+      while (given[2]!.length === 0) await turn()
+      while (given[2]!.length > 0) {
+        answer(2)
+        await turn()
+      }
+      expect(await firsts(next)).toEqual([5])
+    } finally {
+      await embedder.close()
+    }
+  }, 30_000)
+
+  test('closing under a flood: every call ends, every thread is gone', async () => {
+    let left = 0
+    const embedder = await openOnnxEmbedder({
+      clock,
+      workers: 2,
+      queue_texts_max: 50,
+      spawn: (settings) => {
+        const thread = spawnThread(settings)
+        left++
+        thread.on('exit', () => left--)
+        return thread
+      },
+    })
+    const calls = Array.from({ length: 20 }, (_, i) =>
+      embedder.embed(flood(i * 10, 10)).then(
+        (results) => results.length,
+        (error: unknown) => (error as Fault).code,
+      ),
+    )
+    await calls[0]
+    await embedder.close()
+    for (const end of await Promise.all(calls)) expect([10, 'embedder.unavailable']).toContain(end)
+    expect(left).toBe(0)
   }, 60_000)
 })
