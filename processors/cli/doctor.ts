@@ -2,7 +2,8 @@
 import { constants } from 'node:fs'
 import { access, mkdir, mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { readPinned, shipped_model } from '../adapters/onnx/pinned.ts'
+import { readPinned } from '../adapters/onnx/pinned.ts'
+import { locateModel } from '../adapters/onnx/store.ts'
 import { subjectOf } from '../adapters/registry/serdes.ts'
 import type { Settings } from '../config/spec.ts'
 import { asFault, fault_codes } from '../domain/fault.ts'
@@ -106,8 +107,8 @@ const space = async (path: string): Promise<Answer> => {
 }
 
 const model = async (settings: Settings): Promise<Answer> => {
-  const { folder, digest } = settings.model
-  const pinned = await readPinned(folder ?? shipped_model.folder, digest ?? (folder === null ? shipped_model.digest : undefined))
+  const { folder, digest } = await locateModel(settings.model)
+  const pinned = await readPinned(folder, digest ?? undefined)
   return ok(`${pinned.card.name}, ${pinned.card.dims} dimensions; every file is the pinned one`)
 }
 

@@ -8,6 +8,8 @@ import { dlq_ls, dlq_replay, dlq_show } from './commands/dlq.ts'
 import { doctor } from './commands/doctor.ts'
 import { explain } from './commands/explain.ts'
 import { explain_map, lint, test } from './commands/maps.ts'
+import { model_ls, model_pull, model_verify } from './commands/model.ts'
+import { model_bench } from './commands/model-bench.ts'
 import { rebuild } from './commands/rebuild.ts'
 import { recommend } from './commands/recommend.ts'
 import { repair } from './commands/repair.ts'
@@ -30,6 +32,10 @@ export const commands: readonly Command[] = [
   dlq_replay,
   repair,
   rebuild,
+  model_ls,
+  model_pull,
+  model_verify,
+  model_bench,
   explain,
   explain_map,
   lint,

@@ -121,6 +121,16 @@ export const shortCount = (count: number): string => {
   for (const [size, unit] of steps) if (count >= size) return `${Number((count / size).toPrecision(3))}${unit}`
   return String(Number(count.toPrecision(3)))
 }
+/** 512 B, 23.6 MB, 1.2 GB; decimal units, as disks and networks are sold. */
+export const bytesText = (bytes: number): string => {
+  const steps = [
+    [1e9, 'GB'],
+    [1e6, 'MB'],
+    [1e3, 'kB'],
+  ] as const
+  for (const [size, unit] of steps) if (bytes >= size) return `${(bytes / size).toFixed(1)} ${unit}`
+  return `${Math.round(bytes)} B`
+}
 /** 0:07, 1:02:03; `–` when unknown. */
 export const durationText = (seconds: number): string => {
   if (!Number.isFinite(seconds)) return '–'
@@ -145,6 +155,10 @@ export type ProgressOptions = {
   readonly unit: string
   /** Without a total there is no bar and no ETA, only count and rate. */
   readonly total?: number
+  /** Done before; it is in the count and not in the rate. */
+  readonly done?: number
+  /** How a count is written, in place of the number and the unit. */
+  readonly amount?: (count: number) => string
   /** Milliseconds on a clock that does not jump. */
   readonly now_ms?: () => number
 }
@@ -156,13 +170,13 @@ const rate_window_ms = 5_000
 
 /** A bar with rate and ETA where someone is looking; one line every ten seconds where not. */
 export const openProgress = (terminal: Terminal, options: ProgressOptions): Progress => {
-  const { label, unit, total, now_ms = () => performance.now() } = options
+  const { label, unit, total, done = 0, amount, now_ms = () => performance.now() } = options
   const start_ms = now_ms()
-  let count = 0
+  let count = done
   let noted = ''
   let drawn_ms = start_ms
   let rate: number | undefined
-  let counted = { at_ms: start_ms, count: 0 }
+  let counted = { at_ms: start_ms, count: done }
 
   const measure = (now: number): void => {
     const past_ms = now - counted.at_ms
@@ -174,9 +188,10 @@ export const openProgress = (terminal: Terminal, options: ProgressOptions): Prog
   }
 
   const figures = (per_second: number, eta: boolean): string => {
-    const of = total === undefined ? countText(count) : `${countText(count)}/${countText(total)}`
+    const write = amount ?? countText
+    const of = total === undefined ? write(count) : `${write(count)}/${write(total)}`
     const left = total === undefined || !eta ? '' : `  ETA ${per_second > 0 ? durationText((total - count) / per_second) : '–'}`
-    return `${of} ${unit}  ${shortCount(per_second)}/s${left}`
+    return amount === undefined ? `${of} ${unit}  ${shortCount(per_second)}/s${left}` : `${of}  ${amount(per_second)}/s${left}`
   }
 
   const bar = (cells: number): string => {
@@ -214,7 +229,7 @@ export const openProgress = (terminal: Terminal, options: ProgressOptions): Prog
     end: () => {
       const past_ms = now_ms() - start_ms
       noted = ''
-      draw(past_ms > 0 ? (count / past_ms) * 1_000 : 0, true)
+      draw(past_ms > 0 ? (Math.max(0, count - done) / past_ms) * 1_000 : 0, true)
     },
   }
 }
