@@ -18,7 +18,7 @@ describe('Chinese-English pairs', () => {
   })
 
   test('cannot be matched by Latin words and numbers in most cases', () => {
-    const shared = pairs.filter(({ zh, en }) => latin(zh).intersection(latin(en)).size > 0)
+    const shared = pairs.filter(({ zh, en }) => [...latin(zh)].some((word) => latin(en).has(word)))
     expect(shared.length / pairs.length).toBeLessThanOrEqual(0.5)
     expect(shared.length).toBeGreaterThan(0)
   })

@@ -1,0 +1,50 @@
+/** What could be embedded of a listing: candidates for the recipe of processors/embed/text.ts, measured beside it. */
+import { item } from '../../../processors/embed/item.fixture.ts'
+import { cutAtWord, textOf } from '../../../processors/embed/text.ts'
+import type { Listing } from './sets.ts'
+
+export type Recipe = { readonly name: string; readonly textOf: (listing: Listing) => string }
+
+const line = (text: string): string => text.replace(/\s+/gu, ' ').trim()
+
+/** The parts in one text; what the first says already is left out. */
+const joined = (title: string, ...parts: readonly string[]): string =>
+  [line(title), ...parts.map(line).filter((part) => part !== '' && !title.toLowerCase().includes(part.toLowerCase()))]
+    .filter((part) => part !== '')
+    .join('. ')
+
+const attributes = (listing: Listing): readonly string[] =>
+  Object.entries(listing.attributes).map(([name, value]) => `${name}: ${value}`)
+
+const described = (chars_max: number): Recipe => ({
+  name: `title, brand, description to ${chars_max} characters`,
+  textOf: (listing) => joined(listing.title, listing.brand, cutAtWord(line(listing.description), chars_max)),
+})
+
+export const title_alone: Recipe = { name: 'title', textOf: ({ title }) => line(title) }
+
+export const recipes: readonly Recipe[] = [
+  title_alone,
+  { name: 'title, brand', textOf: ({ title, brand }) => joined(title, brand) },
+  { name: 'title, brand, part number', textOf: ({ title, brand, part_number }) => joined(title, brand, part_number) },
+  {
+    name: 'title, brand, part number, attributes',
+    textOf: (listing) => joined(listing.title, listing.brand, listing.part_number, ...attributes(listing)),
+  },
+  described(120),
+  described(240),
+  described(480),
+  {
+    name: 'as processors/embed/text.ts has it',
+    textOf: ({ title, brand, part_number, description, attributes: given }) =>
+      textOf(
+        item({
+          title,
+          brand: brand || null,
+          mpn: part_number || null,
+          description: description || null,
+          attributes: given,
+        }),
+      ),
+  },
+]
