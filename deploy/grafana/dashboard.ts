@@ -226,6 +226,56 @@ const rows: readonly Row[] = [
     ],
   },
   {
+    title: 'The encoder',
+    panels: [
+      {
+        title: 'Texts encoded',
+        about: 'entrepot_embedding_texts_total',
+        unit: 'reqps',
+        width: 6,
+        stacked: true,
+        queries: [
+          { expr: rate('entrepot_embedding_texts_total', 'outcome'), legend: '{{outcome}}' },
+          { expr: 'sum(rate(entrepot_embedding_truncated_total[$__rate_interval]))', legend: 'of them cut' },
+        ],
+      },
+      {
+        title: 'Threads at work',
+        about: 'entrepot_embedding_busy_seconds_total',
+        unit: 'short',
+        width: 6,
+        queries: [
+          { expr: rate('entrepot_embedding_busy_seconds_total', 'step'), legend: '{{step}}' },
+          { expr: 'sum(entrepot_embedding_threads)', legend: 'threads' },
+          { expr: 'sum(increase(entrepot_embedding_crashes_total[1h]))', legend: 'died in an hour' },
+        ],
+      },
+      {
+        title: 'Texts not answered yet',
+        about: 'entrepot_embedding_queue_texts',
+        unit: 'short',
+        width: 6,
+        queries: [
+          { expr: 'sum(entrepot_embedding_queue_texts)', legend: 'texts' },
+          { expr: 'count by (provider, wanted) (entrepot_embedding_provider)', legend: 'on {{provider}}, wanted {{wanted}}' },
+        ],
+      },
+      {
+        title: 'Tokens, and a batch',
+        about: 'entrepot_embedding_tokens_total',
+        unit: 'short',
+        width: 6,
+        queries: [
+          { expr: rate('entrepot_embedding_tokens_total', 'kind'), legend: '{{kind}} per second' },
+          {
+            expr: 'sum(rate(entrepot_embedding_tokens_total[$__rate_interval])) / sum(rate(entrepot_embedding_batches_total[$__rate_interval]))',
+            legend: 'a batch',
+          },
+        ],
+      },
+    ],
+  },
+  {
     title: 'The index against the log',
     panels: [
       {

@@ -8,8 +8,6 @@ import { openEmbeddedLog } from '../adapters/embedded/event-log.ts'
 import { openEmbeddedVectorIndex } from '../adapters/embedded/vector-index.ts'
 import { openKafkaLog } from '../adapters/kafka/event-log.ts'
 import { encoderDigest } from '../adapters/onnx/card.ts'
-import { openOnnxEmbedder } from '../adapters/onnx/embedder.ts'
-import type { Provider } from '../adapters/onnx/messages.ts'
 import { readCard } from '../adapters/onnx/pinned.ts'
 import { locateModel } from '../adapters/onnx/store.ts'
 import { openQdrantIndex } from '../adapters/qdrant/vector-index.ts'
@@ -38,6 +36,7 @@ import type { Log } from '../telemetry/log.ts'
 import { no_log } from '../telemetry/log.ts'
 import { no_telemetry, type Telemetry } from '../telemetry/metrics.ts'
 import { topicsOf, topology } from '../topology.ts'
+import { openEncoder } from './encoder.ts'
 import { canonicalizeSettings, runtimeLimits, topologySettings } from './topology-settings.ts'
 import type { World } from './world.ts'
 
@@ -139,32 +138,6 @@ const openIndexOf = async (settings: Settings, model: ModelCard): Promise<Vector
   return { ...index, ...admin }
 }
 
-/** The encoder of the settings, with the time of each call measured. */
-const openEmbedderOf = async (settings: Settings, clock: Clock, telemetry: Telemetry): Promise<Embedder> => {
-  const { workers, batch_tokens_max, providers } = settings.model
-  const { folder, digest } = await locateModel(settings.model)
-  const embedder = await openOnnxEmbedder({
-    model_folder: folder,
-    digest,
-    workers,
-    batch_tokens_max,
-    providers: providers as readonly Provider[],
-    clock,
-  })
-  return {
-    model: embedder.model,
-    close: () => embedder.close(),
-    embed: async (texts) => {
-      const started_ms = clock.monotonic_ms()
-      try {
-        return await embedder.embed(texts)
-      } finally {
-        telemetry.observe('entrepot_embedding_seconds', {}, (clock.monotonic_ms() - started_ms) / 1000)
-      }
-    },
-  }
-}
-
 /**
  * What the caches in front of an encoder save, as metrics: `embedded` for the embed stage, which knows its state, `remember` for the memory
  * of the process.
@@ -232,7 +205,7 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
     (opened) => opened.close(),
   )
   const embedder = part(
-    async () => caches.remember(options.embedder ?? (await openEmbedderOf(settings, clock, telemetry))),
+    async () => caches.remember(options.embedder ?? (await openEncoder(settings, { clock, telemetry, log }))),
     (opened) => opened.close(),
   )
 

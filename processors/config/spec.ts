@@ -210,11 +210,17 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       min: 1,
       max: 256,
     }),
-    batch_tokens_max: integer(768, {
-      doc: 'Token budget of one inference call, padding included. 512 to 1,024 is best on a CPU; a GPU wants tens of thousands.',
+    batch_tokens_max: integer(null, {
+      doc: 'Token budget of one inference call, padding included; unset means by provider: 768 on a CPU, 65,536 on a device.',
       unit: 'tokens',
       min: 128,
       max: 1_048_576,
+    }),
+    batch_wait_ms: integer(2, {
+      doc: 'Longest wait of a text for company while one thread idles and another computes. A lone text waits for nothing; under load texts are gathered anyway.',
+      unit: 'ms',
+      min: 0,
+      max: 1_000,
     }),
     memory_bytes_max: integer(64 * mib, {
       doc: 'Vectors of texts that any partition asked for lately, kept in memory so that the same text of another shop is not computed again. About 1.9 KB a text of 384 dimensions; 0 keeps none.',
@@ -229,9 +235,21 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       max: 10_000_000,
     }),
     providers: list(['cpu'], {
-      doc: 'Execution providers of ONNX Runtime, in order of preference.',
+      doc: 'Execution providers of ONNX Runtime, in order of preference: what cannot be had here is passed over, and doctor, log and metric say so.',
       allowed: ['cpu', 'cuda', 'tensorrt', 'webgpu', 'coreml', 'dml'],
       example: 'cuda,cpu',
+    }),
+    device: integer(0, {
+      doc: 'Number of the device, for cuda, tensorrt and dml on a machine with several.',
+      min: 0,
+      max: 63,
+    }),
+    tensorrt_cache_folder: text(null, {
+      doc: 'Where TensorRT keeps the engines it builds, which takes minutes; unset means that they are built at each start. Handed over as ORT_TENSORRT_CACHE_PATH, because the Node binding passes TensorRT nothing but its device.',
+      example: '/data/tensorrt',
+    }),
+    tensorrt_fp16: flag(false, {
+      doc: 'Let TensorRT compute a float32 graph in float16 (ORT_TENSORRT_FP16_ENABLE); a graph that is float16 already needs no such thing.',
     }),
   }),
   platforms: section('The shops, as data: a folder of maps and what a map cannot know.', {
