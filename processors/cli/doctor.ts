@@ -5,11 +5,13 @@ import { dirname, join, resolve } from 'node:path'
 import { readPinned } from '../adapters/onnx/pinned.ts'
 import { locateModel } from '../adapters/onnx/store.ts'
 import { subjectOf } from '../adapters/registry/serdes.ts'
+import { systemClock } from '../adapters/system/clock.ts'
 import type { Settings } from '../config/spec.ts'
 import { asFault, fault_codes } from '../domain/fault.ts'
 import { inputsOf, topicsOf } from '../flow/topology.ts'
 import { groupOf } from '../runtime/supervise.ts'
 import { openWorld } from './compose.ts'
+import { tryEncoder } from './encoder.ts'
 import { countText } from './terminal.ts'
 import type { World } from './world.ts'
 
@@ -110,6 +112,20 @@ const model = async (settings: Settings): Promise<Answer> => {
   const { folder, digest } = await locateModel(settings.model)
   const pinned = await readPinned(folder, digest ?? undefined)
   return ok(`${pinned.card.name}, ${pinned.card.dims} dimensions; every file is the pinned one`)
+}
+
+/** The encoder as a run would open it: on which provider, why not on the ones wanted before it, how fast. */
+const encoder = async (settings: Settings): Promise<Answer> => {
+  const { provider, fell_back, backends, text_ms, int8 } = await tryEncoder(settings, systemClock)
+  const has = backends.map(({ name, bundled }) => (bundled ? name : `${name} (libraries not bundled)`)).join(', ')
+  const slow = provider === 'cpu' && int8?.length === 0 ? '; no VNNI here, with which int8 models are fastest' : ''
+  const says = `${provider}, a short text in ${text_ms.toFixed(1)} ms; this onnxruntime-node knows ${has}${slow}`
+  return fell_back.length === 0
+    ? ok(says)
+    : warn(
+        `${says}; passed over: ${fell_back.map((one) => `${one.provider} (${one.reason})`).join(', ')}`,
+        'Install what the provider needs (deploy/docker/Dockerfile.nvidia shows it for cuda), or take it out of model.providers.',
+      )
 }
 
 const maps = async (world: World): Promise<Answer> => {
@@ -249,9 +265,11 @@ export async function* examine(settings: Settings): AsyncGenerator<Finding> {
     ['identity', () => identity(settings)],
     ['data folder', () => folder(settings.data.folder)],
     ['disk space', () => space(settings.data.folder)],
-    ['model', () => model(settings)],
   ] as const)
     yield await looked({ name, look })
+  const model_found = await looked({ name: 'model', look: () => model(settings) })
+  yield model_found
+  if (model_found.verdict !== 'fail') yield await looked({ name: 'encoder', look: () => encoder(settings) })
   let world: World
   try {
     world = await openWorld(settings)

@@ -1,8 +1,10 @@
 /** The text encoder of the settings, its work told in metrics and what is unexpected in the log. */
-import { type EmbedderEvent, openOnnxEmbedder } from '../adapters/onnx/embedder.ts'
-import type { Provider } from '../adapters/onnx/messages.ts'
+import { type EmbedderEvent, type OnnxEmbedderOptions, openOnnxEmbedder } from '../adapters/onnx/embedder.ts'
+import type { FellBack, Provider } from '../adapters/onnx/messages.ts'
+import { readInt8Instructions } from '../adapters/onnx/providers.ts'
 import { locateModel } from '../adapters/onnx/store.ts'
 import type { Settings } from '../config/spec.ts'
+import { Fault } from '../domain/fault.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Embedder } from '../ports/embedder.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -51,14 +53,11 @@ export const encoderObserver =
     }
   }
 
-/** Opens the encoder of the settings; each call's time is measured. Faults: as openOnnxEmbedder. */
-export const openEncoder = async (
-  settings: Settings,
-  { clock, telemetry, log }: { readonly clock: Clock; readonly telemetry: Telemetry; readonly log: Log },
-): Promise<Embedder> => {
+/** The options of the settings' encoder. */
+const optionsOf = async (settings: Settings, clock: Clock): Promise<OnnxEmbedderOptions> => {
   const { model } = settings
   const { folder, digest } = await locateModel(model)
-  const embedder = await openOnnxEmbedder({
+  return {
     model_folder: folder,
     digest,
     workers: model.workers,
@@ -69,8 +68,51 @@ export const openEncoder = async (
     tensorrt_cache_folder: model.tensorrt_cache_folder,
     tensorrt_fp16: model.tensorrt_fp16,
     clock,
-    observe: encoderObserver(telemetry, log),
-  })
+  }
+}
+
+/** What a trial of the settings' encoder shows. */
+export type EncoderTrial = {
+  readonly provider: Provider
+  readonly fell_back: readonly FellBack[]
+  /** Providers that this build of onnxruntime-node knows, and whether their libraries came with it. */
+  readonly backends: readonly { readonly name: string; readonly bundled: boolean }[]
+  /** One short text, from submit to vector, the best of three. */
+  readonly text_ms: number
+  /** See int8Instructions. */
+  readonly int8: readonly string[] | null
+}
+
+/** Opens the encoder with one thread, as a run would, and encodes a text. Faults: as openOnnxEmbedder. */
+export const tryEncoder = async (settings: Settings, clock: Clock): Promise<EncoderTrial> => {
+  const embedder = await openOnnxEmbedder({ ...(await optionsOf(settings, clock)), workers: 1 })
+  try {
+    let text_ms = Number.POSITIVE_INFINITY
+    for (let i = 0; i < 3; i++) {
+      const started_ms = clock.monotonic_ms()
+      for (const result of await embedder.embed(['A red kettle of steel, 1.7 litres'])) if (result instanceof Fault) throw result
+      text_ms = Math.min(text_ms, clock.monotonic_ms() - started_ms)
+    }
+    const { listSupportedBackends } = await import('onnxruntime-node')
+    const { provider, fell_back } = embedder.stats()
+    return {
+      provider: provider ?? 'cpu',
+      fell_back,
+      backends: listSupportedBackends(),
+      text_ms,
+      int8: await readInt8Instructions(),
+    }
+  } finally {
+    await embedder.close()
+  }
+}
+
+/** Opens the encoder of the settings; each call's time is measured. Faults: as openOnnxEmbedder. */
+export const openEncoder = async (
+  settings: Settings,
+  { clock, telemetry, log }: { readonly clock: Clock; readonly telemetry: Telemetry; readonly log: Log },
+): Promise<Embedder> => {
+  const embedder = await openOnnxEmbedder({ ...(await optionsOf(settings, clock)), observe: encoderObserver(telemetry, log) })
   return {
     model: embedder.model,
     close: () => embedder.close(),
