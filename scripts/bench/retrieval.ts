@@ -8,7 +8,7 @@ import { type MeasuredEncoder, openMeasured } from './retrieval/encoder.ts'
 import { bm25, gramsOf, type Matcher, type Scores, tfidf } from './retrieval/lexical.ts'
 import { fusedByRank, fusedByScore, halfInterval, hitAt, mean, ratioInterval } from './retrieval/ranking.ts'
 import { type Recipe, recipes, title_alone } from './retrieval/recipes.ts'
-import { isShared, languageSets, type RetrievalSet, readSet, set_names, sharedIsHere } from './retrieval/sets.ts'
+import { isShared, languageSets, type RetrievalSet, readSet, sampled, set_names, sharedIsHere } from './retrieval/sets.ts'
 import { uniform } from './shop.ts'
 
 const { values: args } = argumentsOf(
@@ -17,6 +17,7 @@ const { values: args } = argumentsOf(
   --sets NAME,...           of ${set_names.join(', ')}  (all)
   --recipes                 which parts of a listing should be embedded, with each model
   --against NAME=FOLDER     what each model keeps of this one's figures, and its cosine to it by language
+  --queries-max N           a part of each set, for a slow machine; figures of parts compare only with those of the same N  (all)
   --workers N               threads of the encoder  (1)
 Prints Markdown. Vectors are kept in .cache/bench/retrieval by model and text, so that a second run is quick.
 `,
@@ -29,6 +30,7 @@ Prints Markdown. Vectors are kept in .cache/bench/retrieval by model and text, s
       sets: { type: 'string', default: set_names.join(',') },
       recipes: { type: 'boolean', default: false },
       against: { type: 'string' },
+      'queries-max': { type: 'string' },
       workers: { type: 'string', default: '1' },
     },
   },
@@ -52,7 +54,11 @@ const wanted = args.sets
   .map((name) => set_names.find((known) => known === name) ?? refuse(`There is no set \`${name}\`.`))
 const skipped = sharedIsHere() ? [] : wanted.filter(isShared)
 if (skipped.length > 0) say(`Left out, because ../shared/data is not beside the repository: ${skipped.join(', ')}.`, '')
-const sets = await Promise.all(wanted.filter((name) => !skipped.includes(name)).map(readSet))
+const queries_max = args['queries-max'] === undefined ? Number.POSITIVE_INFINITY : Number(args['queries-max'])
+if (!(queries_max >= 1)) refuse('--queries-max takes a number from 1.')
+const sets = (await Promise.all(wanted.filter((name) => !skipped.includes(name)).map(readSet))).map((set) =>
+  sampled(set, queries_max),
+)
 
 const ks = [1, 10] as const
 type Hits = { readonly [k in (typeof ks)[number]]: readonly number[] }
@@ -152,7 +158,7 @@ const across = async (encoder: MeasuredEncoder) => {
   for (const { language, from, to } of languages) {
     if (language === 'en') continue
     const scores = await dense(encoder, from, title_alone)
-    const back = languages.length === 0 ? [] : await dense(encoder, to, title_alone)
+    const back = await dense(encoder, to, title_alone)
     figures.set(language, { to: hitsOf(from, scores), from: hitsOf(to, back) })
   }
   return figures

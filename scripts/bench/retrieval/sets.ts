@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { rowsOf } from '../../../processors/cli/rows.ts'
 import { Fault } from '../../../processors/domain/fault.ts'
+import { digestOf } from '../../../processors/domain/ids.ts'
 import { pair_languages, productPairs, productTitles } from '../../model/pairs/pairs.ts'
 import { shared_data } from '../../replay/tables.ts'
 
@@ -124,7 +125,7 @@ const web = async (subject: 'cameras' | 'computers'): Promise<RetrievalSet> => {
       const right = head(pair.right.title)
       if (Number(pair.label) !== 1 || pair.left.title === pair.right.title) continue
       parent.set(left, right)
-      if (file === 'test') asked.add(pair.left.title)
+      asked.add(pair.left.title)
     }
   const corpus = [...parent.keys()]
   const groups = new Map<string, Set<number>>()
@@ -163,6 +164,33 @@ export const languageSets = (): readonly {
     from: paired(`en-${language}`, `English to ${language}`, titles('en'), titles(language)),
     to: paired(`${language}-en`, `${language} to English`, titles(language), titles('en')),
   }))
+}
+
+/**
+ * A part of a set for a slow machine: at most `queries_max` queries, drawn by a hash of their titles, their matches, and others to make
+ * twice as many documents. Easier than the whole, so figures of two parts of different size do not compare.
+ */
+export const sampled = (set: RetrievalSet, queries_max: number): RetrievalSet => {
+  if (set.queries.length <= queries_max) return set
+  const drawn = (listings: readonly Listing[]): readonly number[] => {
+    const by = listings.map(({ title }, i) => digestOf(title, String(i)))
+    return [...by.keys()].sort((a, b) => (by[a]! < by[b]! ? -1 : 1))
+  }
+  const queries = drawn(set.queries).slice(0, queries_max)
+  const kept = new Set(queries.flatMap((i) => [...set.matches[i]!, ...(set.self[i] === null ? [] : [set.self[i]!])]))
+  for (const document of drawn(set.corpus)) {
+    if (kept.size >= 2 * queries_max) break
+    kept.add(document)
+  }
+  const corpus = [...kept].sort((a, b) => a - b)
+  const place = new Map(corpus.map((document, i) => [document, i]))
+  return {
+    ...set,
+    queries: queries.map((i) => set.queries[i]!),
+    corpus: corpus.map((document) => set.corpus[document]!),
+    matches: queries.map((i) => new Set([...set.matches[i]!].map((document) => place.get(document)!))),
+    self: queries.map((i) => (set.self[i] === null ? null : place.get(set.self[i]!)!)),
+  }
 }
 
 const own = {
