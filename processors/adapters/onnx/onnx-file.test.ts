@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Fault } from '../../domain/fault.ts'
-import { hasExternalData, outputsOf, withOutput } from './onnx-file.ts'
+import { hasExternalData, outputsOf, signatureOf, weightsOf, withOutput } from './onnx-file.ts'
 import { shipped_model } from './pinned.ts'
+import { tiny_dims, tiny_words, tinyGraph } from './tiny-model.fixture.ts'
 
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))])
 const bytes = (field: number, content: readonly number[]): number[] => [
@@ -77,5 +78,38 @@ describe('outputs', () => {
     expect(Buffer.from(more.subarray(0, file.length)).equals(Buffer.from(file))).toBe(true)
     expect(withOutput(more, '/inner/tensor')).toBe(more)
     expect(withOutput(file, 'sentence_embedding')).toBe(file)
+  })
+})
+
+describe('what a graph says of itself', () => {
+  test('inputs and outputs with type and shape; old files list weights among the inputs, which are none', () => {
+    expect(signatureOf(tinyGraph())).toEqual({
+      inputs: [
+        { name: 'input_ids', type: 'int64', dims: [null, null] },
+        { name: 'attention_mask', type: 'int64', dims: [null, null] },
+      ],
+      outputs: [{ name: 'last_hidden_state', type: 'float32', dims: [null, null, tiny_dims] }],
+    })
+    const old = model(bytes(5, text(8, 'w')), bytes(11, text(1, 'w')), bytes(11, text(1, 'input_ids')))
+    expect(signatureOf(old).inputs.map(({ name }) => name)).toEqual(['input_ids'])
+    expect(() => signatureOf(Buffer.from('x'))).toThrow(Fault)
+  })
+
+  test('precision by most bytes, and the rows of the table that input_ids looks into', () => {
+    expect(weightsOf(tinyGraph())).toEqual({ precision: 'fp32', vocabulary: tiny_words.length })
+    expect(weightsOf(readFileSync(join(shipped_model.folder, 'model_int8_row.onnx')))).toMatchObject({ vocabulary: 30_522 })
+    // Packed dims; a table behind a cast and a scale; one scale per tensor at run time.
+    const table = bytes(5, [...bytes(1, [...varint(300), 4]), 2 * 8, 3, ...text(8, 't'), ...bytes(9, [1, 2])])
+    const op = (name: string, inputs: string[], outputs: string[]) =>
+      bytes(1, [...inputs.flatMap((one) => text(1, one)), ...outputs.flatMap((one) => text(2, one)), ...text(4, name)])
+    const file = model(
+      table,
+      op('DequantizeLinear', ['t', 's'], ['f']),
+      op('Cast', ['input_ids'], ['i']),
+      op('Gather', ['f', 'i'], ['o']),
+      op('DynamicQuantizeLinear', ['o'], ['q']),
+    )
+    expect(weightsOf(file)).toEqual({ precision: 'int8 dynamic', vocabulary: 300 })
+    expect(weightsOf(model(op('Gather', ['x', 'y'], ['o'])))).toEqual({ precision: 'unknown', vocabulary: null })
   })
 })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { Fault } from '../../domain/fault.ts'
 import { encoderDigest, parseCard } from './card.ts'
-import { readCard, readPinned, shipped_model } from './pinned.ts'
+import { readCard, readPinned, shipped_model, shipped_models } from './pinned.ts'
 
 const sha256 = (bytes: Uint8Array | string): string => createHash('sha256').update(bytes).digest('hex')
 
@@ -144,6 +144,8 @@ describe('a model folder', () => {
       encoderDigest(parseCard(JSON.stringify(cardOf(changes)), 'here'))
     const same = digestOf({})
     expect(digestOf({ name: 'other', restore: 'git status' })).toBe(same)
+    const papers = { licence: 'MIT', languages: ['zh'], precision: 'fp32', source: 'here', documents: [] }
+    expect(digestOf({ ...papers, check: [{ text: 'a', head: [1, 0, 0, 0] }] })).toBe(same)
     for (const changes of [{ prefix: '' }, { tokens_max: 17 }, { pooling: 'cls' }, { output: 'p' }])
       expect(digestOf(changes)).not.toBe(same)
   })
@@ -175,6 +177,16 @@ describe('a model folder', () => {
     ['output', { output: null }],
     ['pooling', { pooling: 'max' }],
     ['restore', { restore: 7 }],
+    ['check', { check: [{ text: 'a', head: [1, 0] }] }],
+    ['check', { check: [{ text: 'a', head: [2, 0, 0, 0] }] }],
+    ['check', { check: 'a' }],
+    ['licence', { licence: 7 }],
+    ['languages', { languages: 'en' }],
+    ['precision', { precision: '' }],
+    ['source', { source: {} }],
+    ['documents', { documents: {} }],
+    ['documents.0.name', { documents: [{ name: '../LICENSE', sha256: sha256('') }] }],
+    ['documents.1.sha256', { documents: [{ name: 'LICENSE', sha256: sha256('') }, { name: 'NOTICE' }] }],
   ])('a card with a wrong `%s` is refused by that name', async (field, changes) => {
     writeFileSync(at('model.json'), JSON.stringify(cardOf(changes)))
     const { code, detail } = await refusal()
@@ -188,6 +200,20 @@ describe('a model folder', () => {
 })
 
 describe('the model that ships', () => {
+  test.each(shipped_models.map(({ name }) => [name]))(
+    '%s has the name of its folder and the digest that the code pins',
+    async (name) => {
+      const { folder, digest } = shipped_models.find((one) => one.name === name)!
+      const card = await readCard(folder)
+      expect([card.name, encoderDigest(card)]).toEqual([name, digest])
+      expect(card.licence).not.toBeNull()
+    },
+  )
+
+  test('the default is one of them', () => {
+    expect(shipped_models).toContain(shipped_model)
+  })
+
   test('is the one the code pins, under its licence, with its restore command', async () => {
     const pinned = await readPinned(shipped_model.folder, shipped_model.digest)
     expect(pinned.card).toMatchObject({ name: 'all-MiniLM-L6-v2', dims: 384, tokens_max: 256, pooling: 'mean' })
