@@ -26,6 +26,9 @@ type Service = {
   readonly cap_drop?: readonly string[]
   readonly security_opt?: readonly string[]
   readonly privileged?: boolean
+  readonly profiles?: readonly string[]
+  readonly networks?: Readonly<Record<string, { readonly aliases: readonly string[] }>>
+  readonly deploy?: { readonly resources: { readonly reservations: { readonly devices: readonly unknown[] } } }
 }
 type Compose = { readonly services: Readonly<Record<string, Service>>; readonly volumes: Readonly<Record<string, unknown>> }
 
@@ -53,6 +56,7 @@ describe('docker-compose.yml', () => {
         'init',
         'canonicalizer',
         'embedder',
+        'embedder-gpu',
         'indexer',
         'learner',
         'recommender',
@@ -61,6 +65,34 @@ describe('docker-compose.yml', () => {
       ].sort(),
     )
     expect(new Set(own.map(([, { image }]) => image)).size).toBe(1)
+  })
+
+  test('on a GPU the embedder is the same role by a profile of its own, with a device, scraped under the same name', () => {
+    const { embedder, 'embedder-gpu': on_gpu } = compose.services
+    expect(on_gpu).toMatchObject({
+      profiles: ['gpu'],
+      command: embedder!.command,
+      depends_on: embedder!.depends_on,
+      read_only: true,
+      cap_drop: ['ALL'],
+      security_opt: ['no-new-privileges:true'],
+      networks: { default: { aliases: ['embedder'] } },
+      deploy: { resources: { reservations: { devices: [{ driver: 'nvidia', count: 1, capabilities: ['gpu'] }] } } },
+    })
+    expect(existsSync(join(root, on_gpu!.build!.dockerfile))).toBe(true)
+    const env = Object.fromEntries(
+      Object.entries(on_gpu!.environment!).map(([key, value]) => [key, filled(String(value))] as const),
+    )
+    const { settings } = loadSettings({ env: { ...env, ENTREPOT_CONFIG: join(root, 'deploy/entrepot.yaml') } })
+    expect(settings.model).toMatchObject({ providers: ['cuda', 'cpu'], name: null, store: '/models', batch_tokens_max: null })
+    const common = embedder!.environment!
+    expect(filled(String(common['ENTREPOT_MODEL_NAME']))).toBe('')
+    // Who reads the vectors and who makes them must name one model.
+    for (const [, { environment }] of [...own, ['', on_gpu!] as const])
+      expect([environment!['ENTREPOT_MODEL_NAME'], environment!['ENTREPOT_MODEL_STORE']]).toEqual([
+        common['ENTREPOT_MODEL_NAME'],
+        '/models',
+      ])
   })
 
   test('every stage runs in exactly one role', () => {
@@ -141,22 +173,34 @@ describe('docker-compose.yml', () => {
   })
 })
 
-describe('the image', () => {
-  const dockerfile = read('deploy/docker/Dockerfile')
+describe('the images', () => {
+  const let_in = new Set([...read('.dockerignore').matchAll(/^!(.+)$/gmu)].map((match) => match[1]))
+  const files = [
+    ['deploy/docker/Dockerfile', 'USER node', ['node:26-slim', 'node:26-slim']],
+    ['deploy/docker/Dockerfile.nvidia', 'USER 1000:1000', ['node:26-slim', 'nvidia/cuda:12.6.3-cudnn-runtime-ubuntu24.04']],
+  ] as const
 
-  test('installs from the lock file, runs as nobody special, says whether it lives', () => {
+  test.each(files)('%s installs from the lock file, runs as nobody special, says whether it lives', (path, user, bases) => {
+    const dockerfile = read(path)
     expect(dockerfile).toContain('npm ci --omit=dev')
-    expect(dockerfile.lastIndexOf('USER node')).toBeGreaterThan(dockerfile.lastIndexOf('RUN '))
+    expect(dockerfile.lastIndexOf(user)).toBeGreaterThan(dockerfile.lastIndexOf('RUN '))
     expect(dockerfile).toMatch(/^HEALTHCHECK /mu)
     expect(dockerfile).toContain('/healthz')
-    expect([...dockerfile.matchAll(/^FROM (\S+)/gmu)].map((match) => match[1])).toEqual(['node:26-slim', 'node:26-slim'])
+    expect([...dockerfile.matchAll(/^FROM (\S+)/gmu)].map((match) => match[1])).toEqual(bases)
   })
 
-  test('copies what is there, and .dockerignore lets it in', () => {
-    const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gmu)].flatMap((match) => match[1]!.split(' '))
-    const let_in = new Set([...read('.dockerignore').matchAll(/^!(.+)$/gmu)].map((match) => match[1]))
+  test.each(files.map(([path]) => path))('%s copies what is there, and .dockerignore lets it in', (path) => {
+    const copied = [...read(path).matchAll(/^COPY (?!--from)(.+) \S+$/gmu)].flatMap((match) => match[1]!.split(' '))
     expect(copied.length).toBeGreaterThanOrEqual(6)
-    for (const path of copied) expect([path, existsSync(join(root, path)), let_in.has(path)]).toEqual([path, true, true])
+    for (const one of copied) expect([one, existsSync(join(root, one)), let_in.has(one)]).toEqual([one, true, true])
+  })
+
+  test('the install script that fetches CUDA’s provider is where the NVIDIA image calls it, and knows the label', () => {
+    const [, label, script] = /ONNXRUNTIME_NODE_INSTALL=(\S+) node (\S+)/u.exec(read('deploy/docker/Dockerfile.nvidia'))!
+    expect(existsSync(join(root, script!))).toBe(true)
+    expect(read(join(dirname(script!), 'install-metadata.js'))).toContain(`'linux/x64:${label}'`)
+    const [, folder] = /test -s (\S+)\/libonnxruntime_providers_cuda\.so/u.exec(read('deploy/docker/Dockerfile.nvidia'))!
+    expect(read(join(dirname(script!), 'install.js'))).toContain(folder!.split('/').slice(2, 4).join('/'))
   })
 })
 
