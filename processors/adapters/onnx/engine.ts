@@ -32,9 +32,12 @@ export type Engine = {
   close(): Promise<void>
 }
 
-/** First line of an engine's message, without the paths of its build machine. */
+/** First line of an engine's message, without the paths and signatures of its build machine. */
 const reasonOf = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split('\n')[0]!.slice(0, 200)
+  (error instanceof Error ? error.message : String(error))
+    .split('\n')[0]!
+    .replace(/^\S+\.(?:cc|h):\d+ .* was false\. /u, '')
+    .slice(0, 200)
 
 /** How a session is set up; the bench measures the bare engine with the same. */
 export const sessionOptions = (provider: Provider, intra_op_threads: number, device = 0): InferenceSession.SessionOptions => ({
