@@ -10,6 +10,7 @@ import { findCommand, nameArguments, parseArguments } from './arguments.ts'
 import { config_docs, config_print, config_schema } from './commands/config.ts'
 import { command, global_flags, runCommandLine } from './frame.ts'
 import {
+  bytesText,
   countText,
   cutTo,
   durationText,
@@ -296,6 +297,7 @@ describe('the terminal', () => {
 
   test('figures are short and right', () => {
     expect(countText(1234567)).toBe('1,234,567')
+    expect([bytesText(0), bytesText(999), bytesText(23_574_733), bytesText(2e9)]).toEqual(['0 B', '999 B', '23.6 MB', '2.0 GB'])
     expect([shortCount(0), shortCount(12.345), shortCount(999), shortCount(12345), shortCount(4.5e6)]).toEqual([
       '0',
       '12.3',
@@ -309,6 +311,20 @@ describe('the terminal', () => {
       '–',
       '–',
     ])
+  })
+
+  test('a progress bar of bytes goes on from what was done before, which is not in its rate', () => {
+    const { terminal, text } = screen({ isTTY: true, columns: 120 }, { NO_COLOR: '1' })
+    let now = 0
+    const options = { label: 'pull', unit: 'bytes', total: 4_000_000, done: 2_000_000, amount: bytesText, now_ms: () => now }
+    const progress = openProgress(terminal, options)
+    now += 1_000
+    progress.advance(1_000_000)
+    expect(text()).toContain('75 %  3.0 MB/4.0 MB  1.0 MB/s  ETA 0:01')
+    now += 1_000
+    progress.advance(1_000_000)
+    progress.end()
+    expect(text()).toContain('100 %  4.0 MB/4.0 MB  1.0 MB/s\n')
   })
 
   test('a progress bar shows share, rate and ETA, and is redrawn at most ten times a second', () => {

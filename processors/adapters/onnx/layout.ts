@@ -206,7 +206,7 @@ export const deriveUse = (
   const prefix = wishes.prefix ?? (typeof prompt === 'string' ? prompt : '')
   if (wishes.prefix === undefined && prefix !== '')
     notes.push(`Every text gets the prefix ${JSON.stringify(prefix)}, the model's default prompt.`)
-  if (wishes.prefix === undefined && prefix === '' && /(^|[^a-z])e5([^a-z]|$)/iu.test(name))
+  if (wishes.prefix === undefined && prefix === '' && /(^|[^a-z0-9])e5([^a-z0-9]|$)/iu.test(name))
     notes.push(
       'Models of the e5 family are trained with a prefix: pull again with --prefix "query: ", or --prefix "" to be sure of none.',
     )

@@ -16,21 +16,24 @@ import { modelOfWord } from './model.ts'
 const lengths = [8, 20, 64, 128] as const
 const budgets_default = [256, 768, 2_048] as const
 const seconds_default = 10
-/** At least so many rounds of a cell, however short the time. */
-const rounds_min = 2
-
 const words = (
   'steel kettle black wireless headphones battery garden bench wooden shoe waterproof cable charger drive disk screen ' +
   'camera lens tripod jacket winter summer cotton leather blue red green small large set pack professional home office kitchen'
 ).split(' ')
 
-/** Texts of about `tokens` tokens each; the exact number comes from the embedder's own counts. */
-const textsOf = (tokens: number, count: number): readonly string[] => {
-  const random = seededRandom(tokens)
-  return Array.from({ length: count }, () =>
-    // Two tokens go to the ends of the text; these words are one each in most vocabularies.
-    Array.from({ length: Math.max(1, tokens - 2) }, () => words[Math.floor(random.next() * words.length)]!).join(' '),
-  )
+/** Texts of `tokens` tokens each, special tokens and prefix included, where the vocabulary has enough of the words as one piece. */
+const openTexts = async (tokenizer: Tokenizer, prefix: string) => {
+  const lengthOf = async (text: string): Promise<number> => (await tokenizer.encode(prefix + text)).getLength()
+  const ends = await lengthOf('')
+  const single: string[] = []
+  for (const word of words) if ((await lengthOf(word)) === ends + 1) single.push(word)
+  const from = single.length > 0 ? single : words
+  return (tokens: number, count: number): readonly string[] => {
+    const random = seededRandom(tokens)
+    return Array.from({ length: count }, () =>
+      Array.from({ length: Math.max(1, tokens - ends) }, () => from[Math.floor(random.next() * from.length)]!).join(' '),
+    )
+  }
 }
 
 type Cell = {
@@ -82,10 +85,11 @@ export const model_bench = command({
     const workers = flags.workers ?? 1
     const seconds = flags.seconds ?? seconds_default
 
-    const pinned = await readPinned(place.folder, place.digest ?? undefined)
-    const { card, digest } = pinned
-    const tokenizer = Tokenizer.fromString(pinned.tokenizer)
+    // Not kept as a whole: the weights would count as resident beside those of the engine.
+    const { card, digest, tokenizer: tokenizer_text } = await readPinned(place.folder, place.digest ?? undefined)
+    const tokenizer = Tokenizer.fromString(tokenizer_text)
     tokenizer.setTruncation(card.tokens_max)
+    const textsOf = await openTexts(tokenizer, card.prefix)
     const titles = textsOf(20, 512)
     const began = performance.now()
     let tokenized = 0
@@ -120,8 +124,8 @@ export const model_bench = command({
           for (const length of run) {
             if (stopping.aborted) break
             progress.note(`${length} tokens, budget ${batch_tokens_max}`)
-            // Two full batches for each worker, so that none idles at the end of a round for long.
-            const texts = textsOf(length, Math.max(4, Math.ceil((2 * workers * batch_tokens_max) / length)))
+            // A full batch for each worker.
+            const texts = textsOf(length, Math.max(1, Math.floor((workers * batch_tokens_max) / length)))
             const round = async () => {
               const before = embedder.stats()
               const cpu = process.cpuUsage()
@@ -136,7 +140,7 @@ export const model_bench = command({
             // The first round warms the kernels for these shapes.
             const rounds = [await round()]
             do rounds.push(await round())
-            while (!stopping.aborted && (performance.now() < until || rounds.length <= rounds_min))
+            while (!stopping.aborted && performance.now() < until)
             const measured = rounds.slice(1)
             const wall_s = Math.min(...measured.map((one) => one.wall_s))
             const cpu_s = Math.min(...measured.map((one) => one.cpu_s))
