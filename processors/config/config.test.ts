@@ -133,6 +133,9 @@ describe('where settings come from', () => {
     const { settings } = loadSettings({ file: join(folder, 'etc', 'c.yaml'), env: {} })
     expect(settings.data.folder).toBe(resolve(folder, 'data'))
     expect(settings.platforms.folder).toBe('/abs')
+    expect(settings.model.store).toBe(`${resolve(folder, 'data')}/models`)
+    writeFileSync(join(folder, 'etc', 'd.yaml'), 'model: { store: ../models }')
+    expect(loadSettings({ file: join(folder, 'etc', 'd.yaml'), env: {} }).settings.model.store).toBe(resolve(folder, 'models'))
   })
 
   test('an id keeps all its digits, a text its zeros', () => {
@@ -232,6 +235,8 @@ describe('every value is checked', () => {
     ['log: { level: inof }', 'did you mean info?'],
     ['kafka: { brokers: [localhost] }', 'kafka.brokers takes host:port, not "localhost"'],
     ['model: { providers: [gpu] }', 'model.providers takes cpu, cuda'],
+    ['model: { name: ../x }', 'model.name takes letters, digits'],
+    ['model: { name: x, folder: y }', 'model.name and model.folder exclude each other'],
     ['registry: { url: localhost:8081 }', 'registry.url takes an http or https URL'],
     ['registry: { url: "ftp://u:hunter2@x" }', 'not "ftp://***@x"'],
     ['learn: { weights: { BUY: 1 } }', 'learn.weights takes VIEW, VIEW_LIST'],

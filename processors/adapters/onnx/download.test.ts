@@ -1,6 +1,6 @@
 /** Files over real HTTP on the loopback: resumed, restarted, bounded, checked; and what goes to whom. */
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
@@ -234,6 +234,19 @@ describe('redirects', () => {
     expect(message).not.toContain('password@')
   })
 })
+
+// Linux has a file on which every write finds the disk full.
+const full = existsSync('/dev/full') ? test : test.skip
+full(
+  `a disk that fills up while a file comes ends it, with what to do${existsSync('/dev/full') ? '' : ' (not run: no /dev/full)'}`,
+  async () => {
+    symlinkSync('/dev/full', `${to()}.partial`)
+    const { code, message } = await faultOf(fetchFile(web, wanted(), to(), count))
+    expect([code, message]).toEqual(['model.store', expect.stringContaining('No space is left')])
+    expect(existsSync(to())).toBe(false)
+    expect(server.seen).toHaveLength(1)
+  },
+)
 
 test('a full disk says so, another fault of the disk names the folder; both name the setting', () => {
   const full = storeFault('/models/x', Object.assign(new Error('write'), { code: 'ENOSPC' }))

@@ -1,6 +1,7 @@
 /** What a model hub says of a repository: the commit, its files with size and SHA-256, licence and languages (Hugging Face's API). */
 import { Fault } from '../../domain/fault.ts'
 import { fetchBytes, shownUrl, type Web } from './download.ts'
+import { isNoLicence } from './layout.ts'
 
 export type HubFile = {
   /** Path in the repository, `/` between its parts; never outside of it. */
@@ -77,7 +78,7 @@ export const readHub = async (web: Web, endpoint: URL, id: string, revision: str
     }
   })
   const card = table(said['cardData'])
-  const [licence] = texts(card['license_name']).concat(texts(card['license']))
+  const licence = [...texts(card['license_name']), ...texts(card['license'])].find((one) => !isNoLicence(one))
   return {
     id,
     commit: sha,

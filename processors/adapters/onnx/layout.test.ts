@@ -116,6 +116,7 @@ test('a model card’s front matter names licence and languages; nothing that it
     licence: 'mit',
     languages: ['en', 'no', 'zh'],
   })
+  expect(readFrontMatter('---\nlicense: unknown\n---\n')).toMatchObject({ licence: null })
   expect(readFrontMatter('---\r\nlicense: other\r\nlicense_name: gemma\r\n---\r\n')).toMatchObject({ licence: 'gemma' })
   for (const text of [
     '',

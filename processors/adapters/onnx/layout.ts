@@ -240,6 +240,9 @@ const spdx: Readonly<Record<string, string>> = {
 /** A licence as SPDX writes it, where it is one of the usual; else as it stands. */
 export const licenceName = (text: string): string => (spdx[text.toLowerCase()] ?? text).slice(0, 200)
 
+/** Whether a model card's word for its licence says nothing. */
+export const isNoLicence = (text: string): boolean => /^(unknown|none|n\/a|\?+)$/iu.test(text.trim())
+
 /** Licence and languages that a model card's front matter (YAML between two lines of ---) names. */
 export const readFrontMatter = (readme: string): { readonly licence: string | null; readonly languages: readonly string[] } => {
   const found = /^\ufeff?---\r?\n([\s\S]*?)\r?\n---(?:\r?\n|$)/u.exec(readme)
@@ -257,7 +260,7 @@ export const readFrontMatter = (readme: string): { readonly licence: string | nu
   }
   const language = matter['language']
   return {
-    licence: first(matter['license_name']) ?? first(matter['license']),
+    licence: [matter['license_name'], matter['license']].map(first).find((one) => one !== null && !isNoLicence(one)) ?? null,
     languages: (Array.isArray(language) ? language : [language])
       .map((one) => (one === false ? 'no' : one))
       .filter((one): one is string => typeof one === 'string' && one !== '' && one.length <= 64)

@@ -363,8 +363,9 @@ const lockName = async (store: string, name: string): Promise<() => Promise<void
   }
 }
 
-const syncFolder = async (folder: string): Promise<void> => {
-  const handle = await open(folder, 'r')
+/** Files, or the entries of a folder, are on the disk when this returns. */
+const sync = async (path: string): Promise<void> => {
+  const handle = await open(path, 'r')
   try {
     await handle.sync()
   } finally {
@@ -627,7 +628,8 @@ export const pullModel = async (options: PullOptions): Promise<PullReport> => {
     const aside = join(store, `.old-${name}`)
     try {
       for (const entry of await readdir(stage)) if (!keep.has(entry)) await rm(join(stage, entry), { recursive: true })
-      await syncFolder(stage)
+      for (const name of keep) await sync(join(stage, name))
+      await sync(stage)
       await rm(aside, { recursive: true, force: true })
       if (before !== null) await rename(folder, aside)
       try {
@@ -636,7 +638,7 @@ export const pullModel = async (options: PullOptions): Promise<PullReport> => {
         if (before !== null) await rename(aside, folder)
         throw error
       }
-      await syncFolder(store)
+      await sync(store)
       await rm(aside, { recursive: true, force: true })
     } catch (error) {
       throw storeFault(folder, error)
