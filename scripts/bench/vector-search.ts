@@ -8,19 +8,15 @@
  * in .cache), and asks with 1,000 of them that are held out.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { openEmbeddedVectorIndex } from '../../processors/adapters/embedded/vector-index.ts'
-import { openOnnxEmbedder } from '../../processors/adapters/onnx/embedder.ts'
-import { systemClock } from '../../processors/adapters/system/clock.ts'
-import { rowsOf } from '../../processors/cli/rows.ts'
-import { Fault } from '../../processors/domain/fault.ts'
-import { digestOf } from '../../processors/domain/ids.ts'
 import type { Vector } from '../../processors/domain/vector.ts'
-import { fromBytes, toBytes, unit } from '../../processors/domain/vector.ts'
+import { unit } from '../../processors/domain/vector.ts'
 import type { Filter, Hit, PointWrite, Query } from '../../processors/ports/vector-index.ts'
+import { titlesAreHere, titleVectors } from './title-vectors.ts'
 
 const { values: args } = parseArgs({
   options: {
@@ -70,48 +66,9 @@ const synthetic = (points: number): Source => {
   }
 }
 
-const root = join(import.meta.dirname, '../..')
-const shared = join(root, '../shared/data')
-
-/** Every distinct title of the shared data sets, in the order of a hash, so that the held-out ones are a fair sample. */
-const titles = async (): Promise<readonly string[]> => {
-  const found = new Set<string>()
-  const take = (value: unknown): void => {
-    if (typeof value === 'string' && value.trim() !== '') found.add(value.trim())
-    else if (Array.isArray(value)) value.forEach(take)
-    else if (typeof value === 'object' && value !== null)
-      for (const [name, inner] of Object.entries(value)) if (['title', 'name', 'left', 'right'].includes(name)) take(inner)
-  }
-  for (const file of readdirSync(shared, { recursive: true, encoding: 'utf8' }).sort())
-    if (/\.(csv|jsonl)\.gz$/.test(file) && !/events|sequences|gt\.csv/.test(file))
-      for await (const { row } of rowsOf(join(shared, file))) if (!(row instanceof Fault)) take(row)
-  return [...found]
-    .map((title) => ({ title, by: digestOf(title) }))
-    .sort((a, b) => (a.by < b.by ? -1 : 1))
-    .map(({ title }) => title)
-}
-
-const realVectors = async (): Promise<Float32Array> => {
-  const file = join(root, '.cache/bench/titles.f32')
-  if (!existsSync(file)) {
-    const texts = await titles()
-    console.log(`embedding ${texts.length} titles`)
-    const embedder = await openOnnxEmbedder({ workers: 1, clock: systemClock })
-    const all: Vector[] = []
-    for (let from = 0; from < texts.length; from += 1_024)
-      for (const vector of await embedder.embed(texts.slice(from, from + 1_024))) if (!(vector instanceof Fault)) all.push(vector)
-    await embedder.close()
-    mkdirSync(dirname(file), { recursive: true })
-    writeFileSync(file, Buffer.concat(all.map(toBytes)))
-  }
-  return fromBytes(readFileSync(file))
-}
-
 const real = async (): Promise<Source & { readonly points: number }> => {
-  const all = await realVectors()
-  const rows = all.length / dims
-  const row = (i: number): Vector => all.slice(i * dims, (i + 1) * dims)
-  return { name: 'titles of ../shared/data', points: rows - 1_000, at: row, query: (i) => row(rows - 1 - (i % 1_000)) }
+  const { count, at } = await titleVectors(Number.MAX_SAFE_INTEGER)
+  return { name: 'titles of ../shared/data', points: count - 1_000, at, query: (i) => at(count - 1 - (i % 1_000)) }
 }
 
 const percentile = (sorted: readonly number[], of: number): number =>
@@ -307,6 +264,6 @@ const measure = async (points: number): Promise<void> => {
 }
 
 if (args.write !== undefined) await write(args.write, Number(args.points))
-else if (args.real && !existsSync(shared)) console.log('../shared/data is not here: real titles were not measured.')
+else if (args.real && !titlesAreHere()) console.log('../shared/data is not here: real titles were not measured.')
 else if (args.real) await measure((await real()).points)
 else for (const points of args.points.split(',')) await measure(Number(points))
