@@ -9,7 +9,7 @@ import type { Profile } from './domain/profile.ts'
 import type { Recommendation } from './domain/recommendation.ts'
 import { type EmbedSettings, embed } from './embed/processor.ts'
 import { type SourceTopic, topic } from './flow/topic.ts'
-import { type BatchBounds, define, from, fromSources, type Topology } from './flow/topology.ts'
+import { type BatchBounds, define, from, fromSources, type Stage, type Topology } from './flow/topology.ts'
 import { indexItems, indexUsers } from './index/processor.ts'
 import type { LearnSettings } from './learn/fold.ts'
 import { learn } from './learn/processor.ts'
@@ -21,6 +21,11 @@ export type TopologySettings = {
   /** Prefix of our topics' names. */
   readonly prefix: string
   readonly partitions: number
+  /**
+   * The generation of vectors that the stages from embed on work with: '' is the first, others are named by the model's digest. What holds
+   * vectors, or was learnt from them, has topics and groups of its own in each, so that two models never meet.
+   */
+  readonly lane?: string
   readonly platforms: readonly Platform[]
   readonly canonicalize: CanonicalizeSettings
   readonly embed: EmbedSettings
@@ -29,9 +34,10 @@ export type TopologySettings = {
   readonly bounds: Readonly<Record<'canonicalize' | 'embed' | 'index' | 'learn' | 'recommend', BatchBounds>>
 }
 
-export const topicsOf = ({ prefix, partitions }: Pick<TopologySettings, 'prefix' | 'partitions'>) => {
+export const topicsOf = ({ prefix, partitions, lane = '' }: Pick<TopologySettings, 'prefix' | 'partitions' | 'lane'>) => {
   const named = <V>(name: string, schema: string, key: string, keep: 'latest' | { days: number }, holds: string) =>
     topic<V>(`${prefix}${name}`, { schema, key, partitions, keep, holds })
+  const of_lane = (name: string): string => (lane === '' ? name : `${name}.${lane}`)
   return {
     //                            name                        value schema      key         keeps          holds
     items: named<Item>(
@@ -42,13 +48,19 @@ export const topicsOf = ({ prefix, partitions }: Pick<TopologySettings, 'prefix'
       'one offer: a platform’s listing of one variant, canonical',
     ),
     vectors: named<ItemVector>(
-      'catalog.vectors.v1',
+      of_lane('catalog.vectors.v1'),
       'vector',
       'item_id',
       'latest',
       'its text embedding, content hash and model digest',
     ),
-    indexed: named<Indexed>('catalog.indexed.v1', 'indexed', 'item_id', { days: 7 }, 'the item is searchable from here on'),
+    indexed: named<Indexed>(
+      of_lane('catalog.indexed.v1'),
+      'indexed',
+      'item_id',
+      { days: 7 },
+      'the item is searchable from here on',
+    ),
     interactions: named<Interaction>(
       'behavior.interactions.v1',
       'interaction',
@@ -56,7 +68,13 @@ export const topicsOf = ({ prefix, partitions }: Pick<TopologySettings, 'prefix'
       { days: 30 },
       'one action of one user on one item',
     ),
-    profiles: named<Profile>('users.profiles.v1', 'profile', 'user_key', 'latest', 'a user’s vectors and recent interactions'),
+    profiles: named<Profile>(
+      of_lane('users.profiles.v1'),
+      'profile',
+      'user_key',
+      'latest',
+      'a user’s vectors and recent interactions',
+    ),
     recommendations: named<Recommendation>(
       'recommendations.v1',
       'recommendation',
@@ -80,7 +98,8 @@ export const sourcesOf = (platforms: readonly Platform[]): readonly SourceTopic[
 
 export const topology = (settings: TopologySettings): Topology => {
   const t = topicsOf(settings)
-  const { bounds, platforms } = settings
+  const { bounds, platforms, lane = '' } = settings
+  const inLane = (stage: Stage): Stage => (lane === '' ? stage : { ...stage, lane })
   return define(
     settings.name,
     [
@@ -89,16 +108,16 @@ export const topology = (settings: TopologySettings): Topology => {
         .run(canonicalize(platforms, t, settings.canonicalize), bounds.canonicalize)
         .to(t.items, t.interactions),
       // Text to a unit vector, once per text and model.
-      from(t.items).run(embed(t.vectors, settings.embed), bounds.embed).to(t.vectors),
+      inLane(from(t.items).run(embed(t.vectors, settings.embed), bounds.embed).to(t.vectors)),
       // Searchable from here on.
-      from(t.vectors).run(indexItems(t.indexed), bounds.index).to(t.indexed),
+      inLane(from(t.vectors).run(indexItems(t.indexed), bounds.index).to(t.indexed)),
       // `match` reads catalog.indexed.v1 and `cluster` its links: one product of many shops gets one entity id here.
       // A click moves its user's vectors.
-      from(t.interactions).run(learn(t.profiles, settings.learn), bounds.learn).to(t.profiles),
-      from(t.profiles).run(indexUsers(), bounds.index).to(),
+      inLane(from(t.interactions).run(learn(t.profiles, settings.learn), bounds.learn).to(t.profiles)),
+      inLane(from(t.profiles).run(indexUsers(), bounds.index).to()),
       // `relate` reads learn's pairs: what is bought together joins the candidates here.
       // A moved profile gets a new list.
-      from(t.profiles).run(recommend(t.recommendations, settings.recommend), bounds.recommend).to(t.recommendations),
+      inLane(from(t.profiles).run(recommend(t.recommendations, settings.recommend), bounds.recommend).to(t.recommendations)),
     ],
     t.dead_letters,
   )

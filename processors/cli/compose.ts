@@ -21,24 +21,27 @@ import type { Platform } from '../canonicalize/platform.ts'
 import { required } from '../config/load.ts'
 import { loadPlatforms } from '../config/platforms.ts'
 import type { Settings } from '../config/spec.ts'
+import type { ItemVector } from '../domain/catalog.ts'
 import { asFault, Fault } from '../domain/fault.ts'
 import type { TopicPartition } from '../domain/record.ts'
 import { openAvoided, remembering } from '../embed/memory.ts'
 import type { EmbedCounts } from '../embed/processor.ts'
-import { topicsOf as allTopicsOf, type Topology } from '../flow/topology.ts'
+import { topicsOf as allTopicsOf, groupPrefix, type Topology } from '../flow/topology.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Embedder, ModelCard } from '../ports/embedder.ts'
 import type { EventLog, EventLogAdmin } from '../ports/event-log.ts'
 import type { SchemaRegistry } from '../ports/schema-registry.ts'
-import type { VectorIndex, VectorIndexAdmin } from '../ports/vector-index.ts'
+
+import { atMost } from '../runtime/share.ts'
 import { supervise } from '../runtime/supervise.ts'
 import type { Log } from '../telemetry/log.ts'
 import { no_log } from '../telemetry/log.ts'
 import { no_telemetry, type Telemetry } from '../telemetry/metrics.ts'
 import { topicsOf, topology } from '../topology.ts'
 import { openEncoder } from './encoder.ts'
+import { assertMadeBy, changedModel, type Lane, type Lanes, laneOf, lanesTopic, readLanes, writeLanes } from './lanes.ts'
 import { canonicalizeSettings, runtimeLimits, topologySettings } from './topology-settings.ts'
-import type { World } from './world.ts'
+import type { LaneIndex, World } from './world.ts'
 
 const schemas_folder = fileURLToPath(new URL('../../schemas/canonical/', import.meta.url))
 
@@ -87,11 +90,19 @@ export const composeTopology = async (
   settings: Settings,
   user_secret: Uint8Array = new Uint8Array(32),
   embedded: (counts: EmbedCounts) => void = () => undefined,
+  shape: { readonly lane?: string; readonly unknown_item?: 'wait' | 'drop' } = {},
 ): Promise<{ readonly topology: Topology; readonly platforms: readonly Platform[]; readonly topics: World['topics'] }> => {
   const canonicalize = canonicalizeSettings(settings, user_secret, null)
   const platforms = await loadPlatforms(settings.platforms, canonicalize)
-  const composed = topologySettings(settings, platforms, canonicalize, { embedded })
+  const given = topologySettings(settings, platforms, canonicalize, { embedded }, shape.lane)
+  const composed = { ...given, learn: { ...given.learn, unknown_item: shape.unknown_item ?? 'wait' } }
   return { topology: topology(composed), platforms, topics: topicsOf(composed) }
+}
+
+/** The topology of each lane that may become live in this process: the first one, and those of its models. */
+export const laneTopologies = async (settings: Settings): Promise<readonly Topology[]> => {
+  const lanes = ['', ...(await encodersOf(settings, {})).map(({ model }) => model.digest.slice(0, 8))]
+  return Promise.all(lanes.map(async (lane) => (await composeTopology(settings, undefined, undefined, { lane })).topology))
 }
 
 const openLogOf = async (settings: Settings, clock: Clock): Promise<EventLog & EventLogAdmin> => {
@@ -122,7 +133,11 @@ const openRegistryOf = async (settings: Settings, clock: Clock): Promise<SchemaR
   })
 }
 
-const openIndexOf = async (settings: Settings, model: ModelCard): Promise<VectorIndex & VectorIndexAdmin> => {
+/** Where the embedded index of a lane lies: the first one's in the data folder itself. */
+export const laneFolder = (settings: Settings, lane: string): string =>
+  lane === '' ? settings.data.folder : join(settings.data.folder, `lane-${lane}`)
+
+const openIndexOf = async (settings: Settings, model: ModelCard, lane: string): Promise<LaneIndex> => {
   const { qdrant } = settings
   const { index, admin } =
     settings.mode === 'servers' && qdrant.url !== null
@@ -133,7 +148,7 @@ const openIndexOf = async (settings: Settings, model: ModelCard): Promise<Vector
           dims: model.dims,
           model_digest: model.digest,
         })
-      : await openEmbeddedVectorIndex({ folder: settings.data.folder, dims: model.dims, model_digest: model.digest })
+      : await openEmbeddedVectorIndex({ folder: laneFolder(settings, lane), dims: model.dims, model_digest: model.digest })
   await admin.ensure()
   return { ...index, ...admin }
 }
@@ -167,6 +182,45 @@ const openCacheMetrics = (settings: Settings, clock: Clock, telemetry: Telemetry
   }
 }
 
+/** The settings with model.next in the place of the model; null where none is set. */
+export const withNext = (settings: Settings): Settings | null => {
+  const { next } = settings.model
+  if (next === null) return null
+  const folder = /[/\\]/u.test(next)
+  return { ...settings, model: { ...settings.model, name: folder ? null : next, folder: folder ? next : null, digest: null } }
+}
+
+/** One worker, and batches so small that they move within the time a stage may stand still. */
+const inBackground = (settings: Settings): Settings => {
+  const { model, stages } = settings
+  return {
+    ...settings,
+    model: { ...model, workers: 1 },
+    stages: { ...stages, embed: { ...stages.embed, records_max: Math.min(stages.embed.records_max, 64) } },
+  }
+}
+
+/** An encoder that may be opened. */
+type Encoder = {
+  readonly model: ModelCard
+  readonly settings: Settings
+  readonly open: (telemetry: Telemetry) => Promise<Embedder>
+}
+
+/** The encoder of the settings, then that of model.next. */
+const encodersOf = async (settings: Settings, options: WorldOptions): Promise<readonly [Encoder, ...Encoder[]]> => {
+  const of = async (own: Settings, given: Embedder | undefined): Promise<Encoder> => ({
+    model: given?.model ?? (await modelOf(own)),
+    settings: own,
+    open: async (telemetry) => given ?? openEncoder(own, { clock: systemClock, telemetry, log: options.log ?? no_log }),
+  })
+  const first = await of(settings, options.embedder)
+  const next = withNext(settings)
+  return next === null && options.next_embedder === undefined
+    ? [first]
+    : [first, await of(next ?? settings, options.next_embedder)]
+}
+
 /** The card of the settings' encoder; its weights are not read. */
 const modelOf = async (settings: Settings): Promise<ModelCard> => {
   const card = await readCard((await locateModel(settings.model)).folder)
@@ -181,33 +235,113 @@ export type WorldOptions = {
   readonly accept_gaps?: readonly TopicPartition[]
   /** In place of the settings' encoder: for benches and tests that measure everything else. Its digest keeps its vectors apart. */
   readonly embedder?: Embedder
+  /** The same for model.next. */
+  readonly next_embedder?: Embedder
+  /**
+   * The live lane unless told. `next`: the lane of model.next, to be filled beside the live one: its encoder takes model.reembed_share of
+   * one core, and interactions with items that are gone teach nothing. `configured`: that of the settings' model, without a look at the log.
+   */
+  readonly lane?: 'live' | 'next' | 'configured'
+  /** A world whose log, registry and schemas are used here as well; it is closed after this one. */
+  readonly shared?: Pick<World, 'log' | 'registry' | 'serdes' | 'decoder'>
 }
 
-/** Opens what every command needs; servers and files are touched on first use. Throws misconfigured faults. */
-export const openWorld = async (settings: Settings, options: WorldOptions = {}): Promise<World> => {
+/** Which lane a world works with, by which encoder; a fault where no encoder of the settings made what is live. */
+const chooseLane = async (
+  encoders: readonly [Encoder, ...Encoder[]],
+  which: 'live' | 'next' | 'configured',
+  look: () => Promise<Lanes>,
+): Promise<{ readonly lane: Lane; readonly encoder: Encoder; readonly changed?: Fault }> => {
+  const [first, next] = encoders
+  if (which === 'configured') return { lane: laneOf({ live: undefined, lanes: [] }, first.model), encoder: first }
+  const lanes = await look()
+  if (which === 'next') {
+    if (next === undefined) throw new Fault('config.missing', 'model.next is not set: name the model that is to take over.')
+    return { lane: laneOf(lanes, next.model), encoder: next }
+  }
+  const { live } = lanes
+  if (live === undefined) return { lane: laneOf(lanes, first.model), encoder: first }
+  const lane: Lane = { lane: live.lane, digest: live.digest, model: live.model, state: 'used' }
+  const encoder = encoders.find(({ model }) => model.digest === live.digest)
+  return encoder === undefined ? { lane, encoder: first, changed: changedModel(live, first.model) } : { lane, encoder }
+}
+
+/**
+ * Opens what every command needs. The log is read for the lane that is live; other servers and files are touched on first use. Throws
+ * misconfigured faults, and those of the log.
+ */
+export const openWorld = async (given: Settings, options: WorldOptions = {}): Promise<World> => {
+  const settings = options.lane === 'next' ? inBackground(given) : given
   const { telemetry = no_telemetry, log = no_log } = options
   const clock = systemClock
   const { part, closeAll } = openOnce()
-  const model = options.embedder?.model ?? (await modelOf(settings))
+  const { part: lanePart, closeAll: leaveLane } = openOnce()
+  const encoders = await encodersOf(settings, options)
   const caches = openCacheMetrics(settings, clock, telemetry)
   const secret = options.stages === undefined || options.stages.includes('canonicalize') ? await userSecret(settings) : undefined
-  const { topology: river, platforms, topics } = await composeTopology(settings, secret, caches.embedded)
+  const { shared, lane: which = 'live' } = options
+  const shadow = which === 'next'
 
-  const eventLog = part(
-    () => openLogOf(settings, clock),
+  const eventLog =
+    shared?.log ??
+    part(
+      () => openLogOf(settings, clock),
+      (opened) => opened.close(),
+    )
+  const lanes_topic = lanesTopic(settings.topics.prefix)
+  const chosen = await chooseLane(encoders, which, async () => readLanes(await eventLog(), lanes_topic.name)).catch(
+    async (error: unknown) => {
+      await closeAll()
+      throw error
+    },
+  )
+  const { lane, encoder, changed } = chosen
+  const { model } = encoder
+  const {
+    topology: river,
+    platforms,
+    topics,
+  } = await composeTopology(settings, secret, caches.embedded, { lane: lane.lane, unknown_item: shadow ? 'drop' : 'wait' })
+
+  const registry = shared?.registry ?? part(() => openRegistryOf(settings, clock))
+  const serdes = shared?.serdes ?? part(async () => openSerdes(await registry(), { schemas_folder }))
+  const decoder = shared?.decoder ?? part(async () => openSourceDecoder(await registry()))
+  const index = lanePart(
+    async () => {
+      if (changed !== undefined) throw changed
+      return openIndexOf(settings, model, lane.lane)
+    },
     (opened) => opened.close(),
   )
-  const registry = part(() => openRegistryOf(settings, clock))
-  const serdes = part(async () => openSerdes(await registry(), { schemas_folder }))
-  const decoder = part(async () => openSourceDecoder(await registry()))
-  const index = part(
-    () => openIndexOf(settings, model),
+  const embedder = lanePart(
+    async () => {
+      if (changed !== undefined) throw changed
+      const opened = caches.remember(await encoder.open(telemetry))
+      return shadow ? atMost(opened, settings.model.reembed_share, clock) : opened
+    },
     (opened) => opened.close(),
   )
-  const embedder = part(
-    async () => caches.remember(options.embedder ?? (await openEncoder(settings, { clock, telemetry, log }))),
-    (opened) => opened.close(),
-  )
+
+  /** The first process over a log says whose vectors these are; every later one is held to it. */
+  const claim = async (): Promise<void> => {
+    if (changed !== undefined) throw changed
+    const opened = await eventLog()
+    await opened.createTopics([lanes_topic])
+    const found = await readLanes(opened, lanes_topic.name)
+    if (shadow || found.live !== undefined) return
+    const serde = await (await serdes()).of<ItemVector>(topics.vectors.name, topics.vectors.schema)
+    await assertMadeBy(opened, { topic: topics.vectors.name, serde }, model)
+    const now_ms = clock.now_ms()
+    await writeLanes(
+      opened,
+      lanes_topic.name,
+      {
+        lanes: [{ ...lane, state: 'used' }],
+        live: { lane: lane.lane, digest: model.digest, model: model.name, since_ms: now_ms, previous: null },
+      },
+      now_ms,
+    )
+  }
 
   const sources = platforms.flatMap((platform) => platform.sources)
   const registerSchemas = async (): Promise<number> => {
@@ -231,6 +365,9 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
     platforms,
     topology: river,
     topics,
+    lane,
+    group_prefix: groupPrefix(river.name, lane.lane),
+    lanes_topic: lanes_topic.name,
     model,
     log: eventLog,
     registry,
@@ -245,11 +382,13 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
         ...sources.map(({ topic }) => ({ name: topic, partitions: settings.topics.partitions, keep: { days: 7 } })),
       ])
       const schemas = await registerSchemas()
+      await claim()
       await index()
       return { topics: created, schemas }
     },
     start: async (stages, observe) => {
       const refused: Fault[] = []
+      if (stages.some((stage) => stage !== 'canonicalize')) await claim()
       let chosen = stages
       if (stages.includes('embed')) {
         try {
@@ -264,6 +403,7 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
           log.fault(fault, { stage: 'embed' })
         }
       }
+      if (stages.includes('index') && !shadow) await (await index()).promote?.()
       const supervisor = await supervise({
         topology: river,
         stages: chosen,
@@ -283,6 +423,10 @@ export const openWorld = async (settings: Settings, options: WorldOptions = {}):
       })
       return { ...supervisor, refused: () => refused }
     },
-    close: closeAll,
+    leaveLane,
+    close: async () => {
+      await leaveLane()
+      await closeAll()
+    },
   }
 }

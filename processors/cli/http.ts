@@ -7,19 +7,19 @@ import type { Log } from '../telemetry/log.ts'
 import type { Telemetry } from '../telemetry/metrics.ts'
 import type { Exposition } from '../telemetry/prometheus.ts'
 import { openLists } from './lists.ts'
-import type { RunningStages, World } from './world.ts'
+import type { River } from './river.ts'
 
 /** Ready means: every stage asked for here runs, no partition waits, and what the stages read answers. */
-const dependenciesOf = (world: World, supervisor: RunningStages): readonly Dependency[] => [
-  { name: 'log', check: async () => void (await (await world.log()).listTopics()) },
-  { name: 'registry', check: async () => (await world.registry()).ping() },
-  { name: 'index', check: async () => void (await (await world.index()).describe()) },
+const dependenciesOf = (river: River): readonly Dependency[] => [
+  { name: 'log', check: async () => void (await (await river.world().log()).listTopics()) },
+  { name: 'registry', check: async () => (await river.world().registry()).ping() },
+  { name: 'index', check: async () => void (await (await river.world().index()).describe()) },
   {
     name: 'stages',
     check: async () => {
-      const [refused] = supervisor.refused()
+      const [refused] = river.refused()
       if (refused !== undefined) throw refused
-      const waiting = supervisor.status().find((task) => task.state !== 'running')
+      const waiting = river.status().find((task) => task.state !== 'running')
       if (waiting !== undefined)
         throw new Fault(
           'log.unavailable',
@@ -30,20 +30,27 @@ const dependenciesOf = (world: World, supervisor: RunningStages): readonly Depen
 ]
 
 export const openHttp = async (
-  world: World,
-  supervisor: RunningStages,
+  river: River,
   options: { readonly telemetry: Telemetry & Exposition; readonly log: Log; readonly version: string },
 ): Promise<HttpServer> => {
+  const world = river.world()
   const { settings, topics } = world
   const serde = await (await world.serdes()).of<Recommendation>(topics.recommendations.name, topics.recommendations.schema)
   const lists = openLists(await world.log(), topics.recommendations.name, serde)
   return serveHttp(
     {
-      version: { version: options.version, node: process.version, mode: settings.mode, model_digest: world.model.digest },
+      version: {
+        version: options.version,
+        node: process.version,
+        mode: settings.mode,
+        get model_digest() {
+          return river.world().model.digest
+        },
+      },
       metrics: options.telemetry,
       telemetry: options.telemetry,
       log: options.log,
-      dependencies: dependenciesOf(world, supervisor),
+      dependencies: dependenciesOf(river),
       placement: settings.recommend.placement,
       recommendations: lists.latest,
     },

@@ -17,16 +17,23 @@ const became: Readonly<Record<string, string>> = {
   recommend: 'recommended',
 }
 
-/** The label values that topology and settings decide; anything else is folded to `other`. */
+const named = (topologies: readonly Topology[], of: (topology: Topology) => readonly string[]): readonly string[] => [
+  ...new Set(topologies.flatMap(of)),
+]
+
+/** The label values that topologies (one for each lane that may become live) and settings decide; anything else is folded to `other`. */
 export const declaredLists = (
-  topology: Topology,
+  topologies: readonly Topology[],
   settings: Settings,
   version: string,
 ): Record<DeclaredList, readonly string[]> => ({
-  stages: topology.stages.map((stage) => stage.processor.name),
-  topics: [...new Set([...topology.stages.flatMap(inputsOf), ...topicsOf(topology).map((topic) => topic.name)])],
-  groups: topology.stages.map((stage) => groupOf(topology, stage)),
-  drop_reasons: [...new Set(topology.stages.flatMap((stage) => stage.processor.drops))],
+  stages: named(topologies, (topology) => topology.stages.map((stage) => stage.processor.name)),
+  topics: named(topologies, (topology) => [
+    ...topology.stages.flatMap(inputsOf),
+    ...topicsOf(topology).map((topic) => topic.name),
+  ]),
+  groups: named(topologies, (topology) => topology.stages.map((stage) => groupOf(topology, stage))),
+  drop_reasons: named(topologies, (topology) => topology.stages.flatMap((stage) => stage.processor.drops)),
   placements: [settings.recommend.placement],
   versions: [version],
 })

@@ -28,12 +28,13 @@ export const canonicalizeSettings = (
   }
 }
 
-/** `embed` is told by the caller, which knows what counts hits. */
+/** `embed` is told by the caller, which knows what counts hits; `lane` is the generation of vectors. */
 export const topologySettings = (
   settings: Settings,
   platforms: readonly Platform[],
   canonicalize: CanonicalizeSettings,
   embed: TopologySettings['embed'],
+  lane = '',
 ): TopologySettings => {
   const { learn, model, recommend, stages, topics, kafka } = settings
   const debounced: BatchBounds = { ...stages.recommend, linger_ms: Math.max(stages.recommend.linger_ms, recommend.debounce_ms) }
@@ -41,6 +42,7 @@ export const topologySettings = (
     name: kafka.group_prefix,
     prefix: topics.prefix,
     partitions: topics.partitions,
+    lane,
     platforms,
     canonicalize,
     embed: { ...embed, forgotten_max: model.forgotten_max },

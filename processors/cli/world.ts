@@ -12,9 +12,13 @@ import type { VectorIndex, VectorIndexAdmin } from '../ports/vector-index.ts'
 import type { Observer } from '../runtime/events.ts'
 import type { Supervisor } from '../runtime/supervise.ts'
 import type { topicsOf } from '../topology.ts'
+import type { Lane } from './lanes.ts'
 
 /** Stages at work, and why those that were refused at the start do not run. */
 export type RunningStages = Supervisor & { refused(): readonly Fault[] }
+
+/** The index of a lane; `promote` makes it the one that is found by those who know no model, where an index has such. */
+export type LaneIndex = VectorIndex & VectorIndexAdmin & { readonly promote?: () => Promise<void> }
 
 /** The adapters of one mode (embedded or servers), and what stands on them. Parts are opened on first use. */
 export interface World {
@@ -25,13 +29,19 @@ export interface World {
   readonly topology: Topology
   /** Our topics by what they hold. */
   readonly topics: ReturnType<typeof topicsOf>
+  /** The generation of vectors it works with, and what the groups of its stages begin with. */
+  readonly lane: Lane
+  readonly group_prefix: string
+  /** The topic that says which lane is live. */
+  readonly lanes_topic: string
   /** The encoder's card; its weights are loaded by embedder() alone. */
   readonly model: ModelCard
   log(): Promise<EventLog & EventLogAdmin>
   registry(): Promise<SchemaRegistry>
   serdes(): Promise<Serdes>
   decoder(): Promise<SourceDecoder>
-  index(): Promise<VectorIndex & VectorIndexAdmin>
+  /** Faults with `model.changed` where the settings name no model that made the live vectors. */
+  index(): Promise<LaneIndex>
   embedder(): Promise<Embedder>
   /** Registers canonical and source schemas where they are missing; returns how many there are. Throws `schema.incompatible`. */
   registerSchemas(): Promise<number>
@@ -39,6 +49,8 @@ export interface World {
   prepare(): Promise<{ readonly topics: readonly string[]; readonly schemas: number }>
   /** Starts stages in this process; `observe` sees every runtime event. */
   start(stages: readonly string[], observe: Observer): Promise<RunningStages>
+  /** Closes what belongs to the lane, index and encoder; the rest stays open for worlds that share it. */
+  leaveLane(): Promise<void>
   /** Closes what was opened, last first. */
   close(): Promise<void>
 }

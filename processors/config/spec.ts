@@ -222,6 +222,16 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       min: 0,
       max: 1_000,
     }),
+    next: text(null, {
+      doc: 'Name or folder of a model that is to take over: `entrepot run` re-embeds the catalogue with it beside the live one, and switches when everything is there. Set it in every process; afterwards either setting may name the live model.',
+      example: '/models/multilingual-e5-small',
+    }),
+    reembed_share: number(0.25, {
+      doc: 'Share of one core that re-embedding for model.next may take; one worker thread, at most this part of the time.',
+      unit: 'cores',
+      min: 0.01,
+      max: 1,
+    }),
     memory_bytes_max: integer(64 * mib, {
       doc: 'Vectors of texts that any partition asked for lately, kept in memory so that the same text of another shop is not computed again. About 1.9 KB a text of 384 dimensions; 0 keeps none.',
       unit: 'bytes',

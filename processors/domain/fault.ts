@@ -269,6 +269,11 @@ export const fault_codes = {
     means: 'The folder of pulled models cannot be written, is full, or is being written by another process.',
     remedy: 'Free disk space, or set model.store to another folder; a pull goes on where it stopped.',
   },
+  'model.changed': {
+    kind: 'misconfigured',
+    means: 'The vectors that are live were made by another model than the settings name.',
+    remedy: 'Name that model again and the new one in model.next: it is re-embedded beside the live one and takes over by itself.',
+  },
   'index.dimension': {
     kind: 'misconfigured',
     means: 'The collection holds vectors of another length.',

@@ -13,6 +13,8 @@ export type Stage = {
   readonly from: { readonly sources: readonly SourceTopic[] } | { readonly topic: Topic<unknown> }
   readonly to: readonly Topic<unknown>[]
   readonly bounds: BatchBounds
+  /** Which generation of vectors it belongs to, part of its group's name; absent where it belongs to none, or to the first. */
+  readonly lane?: string
 }
 
 export type Topology = { readonly name: string; readonly stages: readonly Stage[]; readonly dead_letters: Topic<unknown> }
@@ -48,6 +50,10 @@ export const define = (name: string, stages: readonly Stage[], dead_letters: Top
   }
   return { name, stages, dead_letters }
 }
+
+/** What the groups of a lane's stages begin with. */
+export const groupPrefix = (name: string, lane: string | undefined): string =>
+  lane === undefined || lane === '' ? name : `${name}.${lane}`
 
 /** The topics a stage reads, by name. */
 export const inputsOf = (stage: Stage): readonly string[] =>

@@ -15,7 +15,7 @@ export type IndexedTopic = {
   readonly pointOf: (key: string, value: unknown) => PointWrite
 }
 
-/** Both topics of the index; `name` is the topology's, which prefixes its groups. */
+/** Both topics of the index; `name` is what the groups of its lane begin with. */
 export const indexedTopics = (
   name: string,
   topics: { readonly vectors: Topic<ItemVector>; readonly profiles: Topic<Profile> },

@@ -17,6 +17,11 @@ export type LearnSettings = {
   readonly join_wait_ms: number
   /** At most this many wait per partition; the oldest goes first. */
   readonly join_waiting_max: number
+  /**
+   * What comes of an interaction whose item is not indexed: it waits, unless it is drawn from history, where the item is gone for good
+   * and not yet to come. `wait` unless told.
+   */
+  readonly unknown_item?: 'wait' | 'drop'
 }
 
 /** The weights of the reference vocabulary; ratings count by value, see weightOf. */

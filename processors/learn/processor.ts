@@ -17,7 +17,7 @@ import {
   waitingKey,
 } from './state.ts'
 
-export const learn_drops = ['exposure', 'no_item', 'teaches_nothing', 'tombstone'] as const
+export const learn_drops = ['exposure', 'no_item', 'teaches_nothing', 'tombstone', 'item_gone'] as const
 
 type Reads = {
   readonly model_digest: string
@@ -111,6 +111,7 @@ export const learn = (profiles: Topic<Profile>, settings: LearnSettings): Proces
     for (const { record, interaction, item_id } of taught) {
       const vector = vectors.get(item_id)
       if (vector !== undefined) apply(interaction, vector, record.offset)
+      else if (settings.unknown_item === 'drop') dropped.push({ at: record.offset, reason: 'item_gone' })
       else if (waiting_count < settings.join_waiting_max) {
         waiting_count++
         const entry = { interaction, offset: record.offset, since_ms: batch.now_ms, bytes: record.bytes }

@@ -2,7 +2,7 @@
 import { asFault, Fault } from '../domain/fault.ts'
 import { placeName, type TopicPartition } from '../domain/record.ts'
 import type { ReadPorts } from '../flow/processor.ts'
-import { inputsOf, type Stage, type Topology } from '../flow/topology.ts'
+import { groupPrefix, inputsOf, type Stage, type Topology } from '../flow/topology.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { EventLog, LogTask, Subscription } from '../ports/event-log.ts'
 import type { Random } from '../ports/random.ts'
@@ -44,7 +44,8 @@ export interface Supervisor {
   stop(): Promise<void>
 }
 
-export const groupOf = (topology: Topology, stage: Stage): string => `${topology.name}.${stage.processor.name}`
+export const groupOf = (topology: Topology, stage: Stage): string =>
+  `${groupPrefix(topology.name, stage.lane)}.${stage.processor.name}`
 
 type Running = {
   readonly stage: Stage

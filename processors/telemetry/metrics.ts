@@ -229,6 +229,13 @@ export const metrics = {
     help: 'Parts of texts to be embedded that the recipe cut because they were longer than their bound, by part; a text counts when it is not in the state.',
     when_bad: 'Many titles: a platform’s map puts descriptions into titles. The rest is as intended.',
   },
+  entrepot_model_upgrade_left_records: {
+    kind: 'gauge',
+    unit: 'records',
+    labels: { step: { means: 'the catalogue, or the interactions that profiles are folded from', values: ['items', 'users'] } },
+    help: 'Records that the lane of model.next has still to see before it takes over; absent while no model is being prepared.',
+    when_bad: 'It does not fall: raise model.reembed_share, or look in the log for `upgrade.failed`.',
+  },
   entrepot_profiles_updated_total: {
     kind: 'counter',
     unit: 'profiles',

@@ -26,7 +26,7 @@ export const rebuild = command({
       const [log, serdes, index] = [await world.log(), await world.serdes(), await world.index()]
       const report = await rebuildIndex(
         { log, serdes, index, admin: index, clock: world.clock },
-        indexedTopics(world.topology.name, world.topics),
+        indexedTopics(world.group_prefix, world.topics),
         {
           signal: stopping,
           on_progress: (progress) => {

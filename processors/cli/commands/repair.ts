@@ -57,7 +57,7 @@ export const repair = command({
       const [log, serdes, index] = [await world.log(), await world.serdes(), await world.index()]
       const report = await reconcile(
         { log, serdes, index, admin: index, clock: world.clock },
-        indexedTopics(world.topology.name, world.topics),
+        indexedTopics(world.group_prefix, world.topics),
         {
           dry_run: flags['dry-run'],
           deep: flags.deep,

@@ -5,10 +5,11 @@ import { indexedTopics } from '../../index/topics.ts'
 import type { Log } from '../../telemetry/log.ts'
 import type { Telemetry } from '../../telemetry/metrics.ts'
 import { openTelemetry } from '../../telemetry/prometheus.ts'
-import { composeTopology, openWorld } from '../compose.ts'
+import { composeTopology, laneTopologies, openWorld } from '../compose.ts'
 import { command, exitCodeOf } from '../frame.ts'
 import { openHttp } from '../http.ts'
 import { declaredLists, observeWith } from '../observe.ts'
+import { openRiver } from '../river.ts'
 import { exit_codes } from '../signals.ts'
 import { openVerifier, type Verifier } from '../verify.ts'
 import type { World } from '../world.ts'
@@ -28,7 +29,7 @@ const verifierOf = async (world: World, telemetry: Telemetry, log: Log): Promise
   const { settings, clock } = world
   return openVerifier({
     ports: { log: await world.log(), serdes: await world.serdes(), index, admin: index, clock },
-    topics: indexedTopics(world.topology.name, world.topics),
+    topics: indexedTopics(world.group_prefix, world.topics),
     verify_hours: settings.index.verify_hours,
     first_after_ms: first_after_ms[settings.mode],
     telemetry,
@@ -54,38 +55,49 @@ export const run = command({
   run: async (context) => {
     const settings = context.settings()
     const { topology } = await composeTopology(settings)
-    const telemetry = openTelemetry({ process_metrics: true, declared: declaredLists(topology, settings, context.version) })
+    const declared = declaredLists(await laneTopologies(settings), settings, context.version)
+    const telemetry = openTelemetry({ process_metrics: true, declared })
     const log = context.log((lines) => telemetry.count('entrepot_log_lines_suppressed_total', {}, lines))
     const stopping = context.stopping()
     const names = topology.stages.map((stage) => stage.processor.name)
     const stages = context.flags.stages?.split(',').map((name) => name.trim()) ?? names
-    const world = await openWorld(settings, { telemetry, log, stages, accept_gaps: context.flags['accept-gap'].map(gapOf) })
+    const opening = { telemetry, log, stages, accept_gaps: context.flags['accept-gap'].map(gapOf) }
+    const world = await openWorld(settings, opening)
     try {
       if (settings.mode === 'embedded') await world.prepare()
       const observe = observeWith(telemetry, log, settings.recommend.placement)
-      const verifier = stages.includes('index') ? await verifierOf(world, telemetry, log) : undefined
-      const supervisor = await world.start(stages, (event) => {
-        observe(event)
-        verifier?.observe(event)
+      let verifier: Verifier | undefined
+      /** The comparison goes with the lane: another index, other topics. */
+      const beside = async (live: World): Promise<() => Promise<void>> => {
+        const verifying = new AbortController()
+        verifier = stages.includes('index') ? await verifierOf(live, telemetry, log) : undefined
+        const verified = verifier?.run(verifying.signal)
+        return async () => {
+          verifying.abort()
+          await verified
+        }
+      }
+      const river = await openRiver(world, {
+        settings,
+        opening,
+        stages,
+        telemetry,
+        log,
+        beside,
+        observe: (event) => {
+          observe(event)
+          verifier?.observe(event)
+        },
       })
-      const verifying = new AbortController()
-      const verified = verifier?.run(verifying.signal)
-      const http = settings.http.enabled
-        ? await openHttp(world, supervisor, { telemetry, log, version: context.version })
-        : undefined
+      const http = settings.http.enabled ? await openHttp(river, { telemetry, log, version: context.version }) : undefined
       log.info('run.started', `Runs ${stages.join(', ')}.`, {
         mode: settings.mode,
         ...(http === undefined ? {} : { http: http.url }),
       })
-      const stop = () => {
-        verifying.abort()
-        void supervisor.stop()
-      }
+      const stop = () => void river.stop()
       if (stopping.aborted) stop()
       else stopping.addEventListener('abort', stop, { once: true })
-      const fault = await supervisor.ended
-      verifying.abort()
-      await verified
+      const fault = await river.ended
       await http?.close()
       if (fault === undefined) log.info('run.stopped', 'Everything in flight is committed.')
       return fault === undefined ? exit_codes.ok : exitCodeOf(fault)

@@ -20,6 +20,7 @@ export const topics_create = command({
       const { topics, schemas } = await world.prepare()
       const log = await world.log()
       const names = new Set([
+        world.lanes_topic,
         ...topicsOf(world.topology).map((topic) => topic.name),
         ...world.platforms.flatMap((platform) => platform.sources.map((source) => source.topic)),
       ])
