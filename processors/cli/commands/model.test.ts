@@ -25,7 +25,12 @@ afterEach(async () => {
   rmSync(folder, { recursive: true })
 })
 
-const run = async (argv: readonly string[], env: Record<string, string> = {}, isTTY = false) => {
+const run = async (
+  argv: readonly string[],
+  env: Record<string, string> = {},
+  isTTY = false,
+  stopping: () => AbortSignal = () => new AbortController().signal,
+) => {
   const printed = { out: '', err: '' }
   const terminal = (to: 'out' | 'err') =>
     openTerminal({ write: (text: string) => (printed[to] += text), isTTY, columns: 160 }, { NO_COLOR: '1' })
@@ -38,7 +43,7 @@ const run = async (argv: readonly string[], env: Record<string, string> = {}, is
     version: '9.9.9',
     working_folder: folder,
     openLog: () => no_log,
-    stopping: () => new AbortController().signal,
+    stopping,
   })
   return { code, ...printed }
 }
@@ -79,6 +84,11 @@ test('what is refused exits by its kind, and says what to do', async () => {
   expect(await run(['bench', '--budget', 'many'])).toMatchObject({ code: 2 })
   const both = await run(['ls', '--set', 'model.name=tiny', '--set', `model.folder=${folder}`])
   expect(both).toMatchObject({ code: 78, err: expect.stringContaining('exclude each other') })
+})
+
+test('a pull that is stopped says that it can go on, and exits with 75', async () => {
+  const stopped = await run(['pull', 'kettle-lab/tiny'], {}, false, () => AbortSignal.abort())
+  expect(stopped).toMatchObject({ code: 75, out: '', err: expect.stringContaining('the same command goes on') })
 })
 
 test('verify passes a sound model, and exits 1 on a tampered one', async () => {

@@ -23,7 +23,13 @@ export const modelOfWord = async (word: string | undefined, settings: Settings):
 const whereText = ({ where, folder }: ModelEntry): string => (where === 'folder' ? folder : where)
 
 const languagesText = (languages: readonly string[]): string =>
-  languages.length === 0 ? '–' : languages.length > 4 ? `${languages.length} languages` : languages.join(' ')
+  languages.length === 0
+    ? '–'
+    : languages.includes('multilingual')
+      ? 'multilingual'
+      : languages.length > 4
+        ? `${languages.length} languages`
+        : languages.join(' ')
 
 export const model_ls = command({
   name: 'model ls',
@@ -170,6 +176,7 @@ export const model_pull = command({
       return misuse('--sha256 takes 64 lower-case hexadecimal digits.')
     const settings = settingsWithData(context)
     const set = (name: string): string | undefined => (env[name] === undefined || env[name] === '' ? undefined : env[name])
+    const signal = context.stopping()
     let progress: Progress | undefined
     const end = (): void => {
       progress?.end()
@@ -192,7 +199,7 @@ export const model_pull = command({
         endpoint: set('HF_ENDPOINT'),
         token: set('HF_TOKEN'),
         clock: systemClock,
-        signal: context.stopping(),
+        signal,
         on_plan: ({ name, label, bytes_total, bytes_present }) => {
           err.line(
             err.paint(
@@ -221,6 +228,12 @@ export const model_pull = command({
       const { card, ...rest } = report
       print({ ...rest, card: { ...card, check: card.check.length }, in_use }, () => pulledText(out, report, in_use))
       return exit_codes.ok
+    } catch (error) {
+      // Stopping is not a fault of the source.
+      if (!signal.aborted || !(error instanceof Fault) || error.code !== 'model.unavailable') throw error
+      end()
+      err.line('Stopped. What has come is kept: the same command goes on there.')
+      return exit_codes.cut_short
     } finally {
       end()
     }
