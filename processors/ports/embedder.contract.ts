@@ -183,6 +183,15 @@ export const embedderContract = (name: string, open: () => Promise<OpenedEmbedde
         for (const [index, pick] of picks.entries()) expectSame(answered[call]![index]!, expected[pick]!)
     }, 60_000)
 
+    test('a flood of calls waits for room and is answered whole; an urgent text among them is the same text', async () => {
+      const expected = await vectorsOf(titles)
+      const calls = Array.from({ length: 40 }, () => vectorsOf(titles))
+      const [urgent] = await embedder.embed([titles[4]!], { urgent: true })
+      expectSame(urgent as Vector, expected[4]!)
+      for (const answered of await Promise.all(calls))
+        for (const [index, vector] of answered.entries()) expectSame(vector, expected[index]!)
+    }, 120_000)
+
     if (laws.no_crash === undefined)
       test('what computes may die: calls in flight are answered, and so are later ones', async () => {
         const expected = await vectorsOf(titles)

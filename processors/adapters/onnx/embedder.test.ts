@@ -12,6 +12,7 @@ import type { Clock } from '../../ports/clock.ts'
 import { embedderContract } from '../../ports/embedder.contract.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import { systemClock } from '../system/clock.ts'
+import { checkTextOf } from './check.ts'
 import { type EmbedderEvent, type OnnxEmbedderOptions, openOnnxEmbedder, spawnThread } from './embedder.ts'
 import type { ToThread } from './messages.ts'
 import { shipped_model } from './pinned.ts'
@@ -168,6 +169,19 @@ describe('a wrong model is refused before anything is embedded', () => {
     },
     60_000,
   )
+
+  test('vectors that are not the ones its card says; the ones it says are let in', async () => {
+    const embedder = await openOnnxEmbedder({ clock, workers: 1 })
+    const [vector] = await vectorsOf(embedder, ['steel kettle'])
+    await embedder.close()
+    const right = checkTextOf('steel kettle', vector!)
+    const wrong = { ...right, head: right.head.map((number, i) => (i === 5 ? number + 0.01 : number)) }
+    const { code, message } = await open(folderWith(shipped_model.folder, { ...shipped_rest, check: [right, wrong] }))
+    expect(code).toBe('model.check')
+    expect(message).toContain('0.0100')
+    const model_folder = folderWith(shipped_model.folder, { ...shipped_rest, check: [right] })
+    await (await openOnnxEmbedder({ clock, workers: 1, model_folder })).close()
+  }, 60_000)
 })
 
 describe('another model by config', () => {

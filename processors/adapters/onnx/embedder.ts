@@ -17,6 +17,7 @@ import {
 } from './messages.ts'
 import { readPinned, shipped_model } from './pinned.ts'
 import { environmentOf, type Feeding, feedingOf, threadsOf } from './providers.ts'
+import { release } from './release.ts'
 import { packTexts } from './texts.ts'
 import { cutChunks, openTurns, type Task, tokensGuess } from './turns.ts'
 
@@ -164,10 +165,12 @@ export const openOnnxEmbedder = async (options: OnnxEmbedderOptions): Promise<Em
 
   const folder = model_folder ?? shipped_model.folder
   // Verified here first, so that a wrong model is refused before any thread exists; each thread verifies what it loads again.
-  const { card, digest: model_digest } = await readPinned(
-    folder,
-    digest ?? (model_folder === null ? shipped_model.digest : undefined),
-  )
+  const {
+    card,
+    digest: model_digest,
+    model,
+  } = await readPinned(folder, digest ?? (model_folder === null ? shipped_model.digest : undefined))
+  release(model)
   const { dims, tokens_max } = card
   const settings: ThreadSettings = {
     folder,

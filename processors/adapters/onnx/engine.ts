@@ -10,6 +10,7 @@ import { withOutput } from './onnx-file.ts'
 import { type PinnedModel, readPinned } from './pinned.ts'
 import { poolInto } from './pooling.ts'
 import { executionProviders, feedingOf } from './providers.ts'
+import { release } from './release.ts'
 import { type PackedTexts, packTexts, unpackTexts } from './texts.ts'
 
 /** Texts that are tokenised and cut into inference batches; what is run so far is in the arrays. */
@@ -57,15 +58,6 @@ export const sessionOptions = (provider: Provider, intra_op_threads: number, dev
     },
   },
 })
-
-/**
- * Gives the memory of bytes back now, and not at some collection: weights are copied by the engine, and each thread reads its own.
- * Bytes that share their buffer with others are left alone.
- */
-const release = (bytes: Uint8Array): void => {
-  const { buffer } = bytes
-  if (buffer instanceof ArrayBuffer && !buffer.detached && bytes.byteLength === buffer.byteLength) buffer.transfer(0)
-}
 
 const openSession = async (
   pinned: PinnedModel,
