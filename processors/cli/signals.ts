@@ -17,7 +17,7 @@ export const exit_meanings: Readonly<Record<keyof typeof exit_codes, string>> = 
   usage: 'wrong arguments',
   unavailable: 'a server does not answer',
   defect: 'a defect, or no progress (see the log)',
-  cut_short: 'stopped without draining, by a second signal',
+  cut_short: 'stopped by a signal before the end',
   misconfigured: 'a wrong or missing setting',
 }
 

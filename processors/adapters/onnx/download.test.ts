@@ -16,6 +16,7 @@ let server: FileServer
 let slept: number[]
 let web: Web
 let came: number
+let retries: [string, number][]
 const to = (): string => join(folder, 'model.onnx')
 const count = (bytes: number): void => {
   came += bytes
@@ -25,9 +26,11 @@ beforeEach(async () => {
   server = await openFileServer({ 'a/model.onnx': content })
   slept = []
   came = 0
+  retries = []
   web = {
     clock: { now_ms: () => 0, monotonic_ms: () => 0, sleep: async (ms) => void slept.push(ms) },
     signal: new AbortController().signal,
+    on_retry: (why, wait_ms) => void retries.push([why, wait_ms]),
   }
 })
 afterEach(async () => {
@@ -79,6 +82,10 @@ describe('a file', () => {
     expect(server.seen).toHaveLength(3)
     for (const range of ranges().slice(1)) expect(range).toMatch(/^bytes=[1-9]\d*-$/u)
     expect(slept).toEqual([1_000, 2_000])
+    expect(retries).toEqual([
+      [expect.stringContaining('broke off'), 1_000],
+      [expect.stringContaining('broke off'), 2_000],
+    ])
   })
 
   test('goes on in another process where an earlier one was killed', async () => {

@@ -16,6 +16,8 @@ export type Web = {
   readonly token?: { readonly origin: string; readonly text: string }
   /** A connection that is silent for so long is cut and made again. */
   readonly silence_ms?: number
+  /** Told before a failed request is made again. */
+  readonly on_retry?: (why: string, wait_ms: number) => void
 }
 
 export type Wanted = {
@@ -171,7 +173,9 @@ const persist = async <T>(web: Web, what: URL, once: (moved: (bytes: number) => 
           {},
           error,
         )
-      await web.clock.sleep(Math.max(error.wait_ms, Math.min(wait_ms_max, 500 * 2 ** fruitless)), web.signal)
+      const wait_ms = Math.max(error.wait_ms, Math.min(wait_ms_max, 500 * 2 ** fruitless))
+      web.on_retry?.(error.message, wait_ms)
+      await web.clock.sleep(wait_ms, web.signal)
       if (web.signal.aborted) throw stopped()
     }
   }

@@ -56,6 +56,8 @@ export type PullOptions = {
   }) => void
   /** Bytes that came, or, negative, that were thrown away; and the file they are of. */
   readonly on_bytes?: (bytes: number, file: string) => void
+  /** Before a request that failed is made again. */
+  readonly on_retry?: (why: string, wait_ms: number) => void
   /** What is done now, e.g. `trial`. */
   readonly on_step?: (step: 'fetched' | 'trial' | 'install') => void
 }
@@ -296,8 +298,13 @@ export const sourceKindOf = async (source: string): Promise<SourceKind> => {
 }
 
 const openSource = async (kind: SourceKind, options: PullOptions): Promise<Source> => {
-  const { clock, signal, silence_ms, token } = options
-  const web: Web = { clock, signal, ...(silence_ms === undefined ? {} : { silence_ms }) }
+  const { clock, signal, silence_ms, on_retry, token } = options
+  const web: Web = {
+    clock,
+    signal,
+    ...(silence_ms === undefined ? {} : { silence_ms }),
+    ...(on_retry === undefined ? {} : { on_retry }),
+  }
   if (kind.kind === 'folder') return openFolder(kind.path)
   if (kind.kind === 'url') return openUrl(web, kind.url, options.sha256)
   const endpoint = URL.parse(options.endpoint ?? hub_default)

@@ -219,6 +219,11 @@ export const model_pull = command({
           progress?.note(file)
           progress?.advance(bytes)
         },
+        on_retry: (why, wait_ms) => {
+          // On a line of its own, below the bar.
+          if (progress !== undefined && err.interactive) err.line()
+          err.line(err.paint('yellow', `${printable(why)}; again in ${(wait_ms / 1_000).toFixed(0)} s`))
+        },
         on_step: (step) => {
           if (step === 'fetched') end()
           if (step === 'trial') err.line(err.paint('dim', 'Every file is pinned; trying it.'))
