@@ -29,7 +29,6 @@ import type { EmbedCounts } from '../embed/processor.ts'
 import { topicsOf as allTopicsOf, groupPrefix, type Topology } from '../flow/topology.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Embedder, ModelCard } from '../ports/embedder.ts'
-import type { EventLog, EventLogAdmin } from '../ports/event-log.ts'
 import type { SchemaRegistry } from '../ports/schema-registry.ts'
 
 import { atMost } from '../runtime/share.ts'
@@ -41,7 +40,7 @@ import { topicsOf, topology } from '../topology.ts'
 import { openEncoder } from './encoder.ts'
 import { assertMadeBy, changedModel, type Lane, type Lanes, laneOf, lanesTopic, readLanes, writeLanes } from './lanes.ts'
 import { canonicalizeSettings, runtimeLimits, topologySettings } from './topology-settings.ts'
-import type { LaneIndex, World } from './world.ts'
+import type { LaneIndex, OpenedLog, World } from './world.ts'
 
 const schemas_folder = fileURLToPath(new URL('../../schemas/canonical/', import.meta.url))
 
@@ -105,7 +104,7 @@ export const laneTopologies = async (settings: Settings): Promise<readonly Topol
   return Promise.all(lanes.map(async (lane) => (await composeTopology(settings, undefined, undefined, { lane })).topology))
 }
 
-const openLogOf = async (settings: Settings, clock: Clock): Promise<EventLog & EventLogAdmin> => {
+const openLogOf = async (settings: Settings, clock: Clock): Promise<OpenedLog> => {
   if (settings.mode === 'servers') {
     const { kafka, topics } = settings
     return openKafkaLog({ ...kafka, replication_factor: topics.replication_factor ?? -1, clock, random: systemRandom })

@@ -10,6 +10,7 @@ import { explain } from './commands/explain.ts'
 import { explain_map, lint, test } from './commands/maps.ts'
 import { model_ls, model_pull, model_verify } from './commands/model.ts'
 import { model_bench } from './commands/model-bench.ts'
+import { model_drop, model_lanes, model_rollback, model_upgrade } from './commands/model-lanes.ts'
 import { rebuild } from './commands/rebuild.ts'
 import { recommend } from './commands/recommend.ts'
 import { repair } from './commands/repair.ts'
@@ -36,6 +37,10 @@ export const commands: readonly Command[] = [
   model_pull,
   model_verify,
   model_bench,
+  model_lanes,
+  model_upgrade,
+  model_rollback,
+  model_drop,
   explain,
   explain_map,
   lint,

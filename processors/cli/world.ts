@@ -1,4 +1,5 @@
 /** What a command works with once the settings have chosen the adapters: one object, opened and closed as a whole. */
+import type { EmbeddedLog } from '../adapters/embedded/event-log.ts'
 import type { Platform } from '../canonicalize/platform.ts'
 import type { Settings } from '../config/spec.ts'
 import type { Fault } from '../domain/fault.ts'
@@ -16,6 +17,9 @@ import type { Lane } from './lanes.ts'
 
 /** Stages at work, and why those that were refused at the start do not run. */
 export type RunningStages = Supervisor & { refused(): readonly Fault[] }
+
+/** The log; where it is one folder of ours, topics and groups can be deleted as well. */
+export type OpenedLog = EventLog & EventLogAdmin & Partial<Pick<EmbeddedLog, 'deleteTopic' | 'deleteGroup'>>
 
 /** The index of a lane; `promote` makes it the one that is found by those who know no model, where an index has such. */
 export type LaneIndex = VectorIndex & VectorIndexAdmin & { readonly promote?: () => Promise<void> }
@@ -36,7 +40,7 @@ export interface World {
   readonly lanes_topic: string
   /** The encoder's card; its weights are loaded by embedder() alone. */
   readonly model: ModelCard
-  log(): Promise<EventLog & EventLogAdmin>
+  log(): Promise<OpenedLog>
   registry(): Promise<SchemaRegistry>
   serdes(): Promise<Serdes>
   decoder(): Promise<SourceDecoder>
