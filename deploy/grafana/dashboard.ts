@@ -273,6 +273,28 @@ const rows: readonly Row[] = [
           },
         ],
       },
+      {
+        title: 'Seconds of encoding avoided, per second',
+        about: 'entrepot_embedding_avoided_seconds_total',
+        unit: 'short',
+        width: 8,
+        queries: [{ expr: 'sum(rate(entrepot_embedding_avoided_seconds_total[$__rate_interval]))', legend: 'avoided' }],
+      },
+      {
+        title: 'Parts of texts that the recipe cut',
+        about: 'entrepot_embedding_parts_cut_total',
+        unit: 'reqps',
+        width: 8,
+        stacked: true,
+        queries: [{ expr: rate('entrepot_embedding_parts_cut_total', 'part'), legend: '{{part}}' }],
+      },
+      {
+        title: 'Left before the next model takes over',
+        about: 'entrepot_model_upgrade_left_records',
+        unit: 'short',
+        width: 8,
+        queries: [{ expr: 'sum by (step) (entrepot_model_upgrade_left_records)', legend: '{{step}}' }],
+      },
     ],
   },
   {
