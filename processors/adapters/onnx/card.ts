@@ -124,9 +124,15 @@ export const parseCard = (text: string, place: string): EncoderCard => {
   if (precision !== null && !is.text(precision)) throw invalid(place, 'precision', 'a text such as fp32, or nothing')
   if (source !== null && !is.text(source)) throw invalid(place, 'source', 'a text, or nothing')
   if (!Array.isArray(documents) || documents.length > 16) throw invalid(place, 'documents', 'a list of at most 16 files')
+  const roles = { model: file('model'), tokenizer: file('tokenizer'), config: file('config') }
+  const papers = documents.map((value, at) => pinned(value, `documents.${at}`))
+  // Some file systems know no case.
+  const all_names = ['model.json', ...[...Object.values(roles), ...papers].map((one) => one.name.toLowerCase())]
+  if (new Set(all_names).size < all_names.length)
+    throw invalid(place, 'files', 'files of different names, none of them model.json')
   return {
     name,
-    files: { model: file('model'), tokenizer: file('tokenizer'), config: file('config') },
+    files: roles,
     dims,
     tokens_max,
     prefix,
@@ -139,7 +145,7 @@ export const parseCard = (text: string, place: string): EncoderCard => {
     languages,
     precision,
     source,
-    documents: documents.map((value, at) => pinned(value, `documents.${at}`)),
+    documents: papers,
   }
 }
 

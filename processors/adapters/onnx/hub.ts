@@ -1,7 +1,7 @@
 /** What a model hub says of a repository: the commit, its files with size and SHA-256, licence and languages (Hugging Face's API). */
 import { Fault } from '../../domain/fault.ts'
 import { fetchBytes, shownUrl, type Web } from './download.ts'
-import { isNoLicence } from './layout.ts'
+import { asTable, isNoLicence } from './layout.ts'
 
 export type HubFile = {
   /** Path in the repository, `/` between its parts; never outside of it. */
@@ -39,8 +39,6 @@ export const parseHubId = (text: string): { readonly id: string; readonly revisi
 const isInside = (path: string): boolean =>
   path.length <= 1_024 && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..' && !/[\\\0]/u.test(name))
 
-const table = (value: unknown): Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
 const texts = (value: unknown): readonly string[] =>
   (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === 'string' && one !== '')
 
@@ -56,7 +54,7 @@ export const readHub = async (web: Web, endpoint: URL, id: string, revision: str
     new Fault('model.refused', `${shownUrl(url)} ${what}: is HF_ENDPOINT (${endpoint.origin}) a model hub?`)
   let said: Readonly<Record<string, unknown>>
   try {
-    said = table(JSON.parse(answer!.toString('utf8')))
+    said = asTable(JSON.parse(answer!.toString('utf8')))
   } catch (error) {
     throw new Fault('model.refused', strange('does not answer with JSON').message, {}, error)
   }
@@ -64,9 +62,9 @@ export const readHub = async (web: Web, endpoint: URL, id: string, revision: str
   if (typeof sha !== 'string' || !/^[0-9a-f]{40,64}$/u.test(sha)) throw strange('names no commit')
   if (!Array.isArray(siblings) || siblings.length > files_max) throw strange('lists no files, or too many')
   const files = siblings.map((sibling): HubFile => {
-    const { rfilename, size, lfs } = table(sibling)
+    const { rfilename, size, lfs } = asTable(sibling)
     if (typeof rfilename !== 'string' || !isInside(rfilename)) throw strange('names a file outside of the repository')
-    const large = table(lfs)
+    const large = asTable(lfs)
     const bytes = [size, large['size']].find(
       (one): one is number => typeof one === 'number' && Number.isSafeInteger(one) && one >= 0,
     )
@@ -77,7 +75,7 @@ export const readHub = async (web: Web, endpoint: URL, id: string, revision: str
       sha256: typeof sha256 === 'string' && /^[0-9a-f]{64}$/u.test(sha256) ? sha256 : null,
     }
   })
-  const card = table(said['cardData'])
+  const card = asTable(said['cardData'])
   const licence = [...texts(card['license_name']), ...texts(card['license'])].find((one) => !isNoLicence(one))
   return {
     id,

@@ -78,7 +78,8 @@ export const rootOrBeside = <F extends ListedFile>(files: readonly F[], name: st
   files.find(({ path }) => path === name) ?? files.find(({ path }) => path === `${dirname(graph)}/${name}`)
 
 type Table = Readonly<Record<string, unknown>>
-const table = (value: unknown): Table =>
+/** The value as a table of JSON; what is none has no keys. */
+export const asTable = (value: unknown): Table =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Table) : {}
 const whole = (value: unknown): number | undefined =>
   typeof value === 'number' && Number.isInteger(value) && value > 0 ? value : undefined
@@ -100,10 +101,10 @@ const jsonOf = (texts: LayoutTexts, path: string): unknown => {
 const declaredPooling = (texts: LayoutTexts): 'mean' | 'cls' | 'other' | undefined => {
   const modules = jsonOf(texts, 'modules.json')
   if (Array.isArray(modules)) {
-    const kinds = modules.map((one) => String(table(one)['type']).split('.').at(-1))
+    const kinds = modules.map((one) => String(asTable(one)['type']).split('.').at(-1))
     if (kinds.some((kind) => !['Transformer', 'Pooling', 'Normalize'].includes(kind ?? ''))) return 'other'
   }
-  const pooling = table(jsonOf(texts, '1_Pooling/config.json'))
+  const pooling = asTable(jsonOf(texts, '1_Pooling/config.json'))
   const named = pooling['pooling_mode']
   const modes = [
     ...(typeof named === 'string' ? [named] : Array.isArray(named) ? named.map(String) : []),
@@ -129,8 +130,8 @@ const tokensMaxOf = (texts: LayoutTexts, config: Table, wish: number | undefined
         ? positions - pad - 1
         : positions
   const said = [
-    wish ?? whole(table(jsonOf(texts, 'sentence_bert_config.json'))['max_seq_length']),
-    whole(table(jsonOf(texts, 'tokenizer_config.json'))['model_max_length']),
+    wish ?? whole(asTable(jsonOf(texts, 'sentence_bert_config.json'))['max_seq_length']),
+    whole(asTable(jsonOf(texts, 'tokenizer_config.json'))['model_max_length']),
     fits,
   ].filter((one): one is number => one !== undefined && one <= 1e6)
   return Math.max(8, Math.min(8_192, ...(said.length === 0 ? [512] : said)))
@@ -200,9 +201,9 @@ export const deriveUse = (
   const dims =
     output.dims?.at(-1) ?? (pooling === 'graph' ? null : (whole(config['hidden_size']) ?? whole(config['dim']) ?? null))
 
-  const prompts = table(jsonOf(texts, 'config_sentence_transformers.json'))
+  const prompts = asTable(jsonOf(texts, 'config_sentence_transformers.json'))
   const chosen = prompts['default_prompt_name']
-  const prompt = typeof chosen === 'string' ? table(prompts['prompts'])[chosen] : undefined
+  const prompt = typeof chosen === 'string' ? asTable(prompts['prompts'])[chosen] : undefined
   const prefix = wishes.prefix ?? (typeof prompt === 'string' ? prompt : '')
   if (wishes.prefix === undefined && prefix !== '')
     notes.push(`Every text gets the prefix ${JSON.stringify(prefix)}, the model's default prompt.`)
@@ -210,7 +211,7 @@ export const deriveUse = (
     notes.push(
       'Models of the e5 family are trained with a prefix: pull again with --prefix "query: ", or --prefix "" to be sure of none.',
     )
-  if (prefix !== '' && table(jsonOf(texts, '1_Pooling/config.json'))['include_prompt'] === false)
+  if (prefix !== '' && asTable(jsonOf(texts, '1_Pooling/config.json'))['include_prompt'] === false)
     throw refused('The model leaves its prompt out of the pooling, which is not done here. Give --prefix "" to use it without.')
 
   return {
@@ -249,7 +250,7 @@ export const readFrontMatter = (readme: string): { readonly licence: string | nu
   if (found === null) return { licence: null, languages: [] }
   let matter: Table
   try {
-    matter = table(parse(found[1]!, { maxAliasCount: 10 }))
+    matter = asTable(parse(found[1]!, { maxAliasCount: 10 }))
   } catch {
     // A card that is no YAML says nothing; the flags do then.
     return { licence: null, languages: [] }

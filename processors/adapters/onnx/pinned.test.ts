@@ -185,6 +185,8 @@ describe('a model folder', () => {
     ['precision', { precision: '' }],
     ['source', { source: {} }],
     ['documents', { documents: {} }],
+    ['files', { documents: [{ name: 'Config.json', sha256: sha256('') }] }],
+    ['files', { documents: [{ name: 'model.json', sha256: sha256('') }] }],
     ['documents.0.name', { documents: [{ name: '../LICENSE', sha256: sha256('') }] }],
     ['documents.1.sha256', { documents: [{ name: 'LICENSE', sha256: sha256('') }, { name: 'NOTICE' }] }],
   ])('a card with a wrong `%s` is refused by that name', async (field, changes) => {

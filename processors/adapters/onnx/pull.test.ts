@@ -165,6 +165,19 @@ describe('from a hub', () => {
     expect(readFileSync(join(folder, 'model.onnx')).equals(tinyGraph())).toBe(true)
   })
 
+  test('a folder of that name which is no model is left alone', async () => {
+    mkdirSync(join(store, 'tiny-e5'), { recursive: true })
+    writeFileSync(join(store, 'tiny-e5', 'thesis.txt'), 'mine')
+    const { code, message } = await faultOf(fromHub())
+    expect([code, message]).toEqual(['model.store', expect.stringContaining('--name')])
+    expect(readFileSync(join(store, 'tiny-e5', 'thesis.txt'), 'utf8')).toBe('mine')
+  })
+
+  test('a config that is no table is refused, not stumbled over', async () => {
+    hub.put('config.json', Buffer.from('null'))
+    expect((await faultOf(fromHub())).kind).toBe('misconfigured')
+  })
+
   test('one of several graphs is chosen by --file, and the rest named when it is not there', async () => {
     hub.put('onnx/model_fp16.onnx', tinyGraph({ output: 'sentence_embedding' }))
     const { message } = await faultOf(fromHub({ wishes: { file: 'model_int8.onnx' } }))

@@ -12,6 +12,7 @@ import { checkTextOf } from './check.ts'
 import { bytesPresent, fetchBytes, fetchFile, sha256OfFile, shownUrl, storeFault, type Web } from './download.ts'
 import { hub_default, parseHubId, readHub } from './hub.ts'
 import {
+  asTable,
   chooseGraph,
   deriveUse,
   flatName,
@@ -485,7 +486,7 @@ const describe = async (
   for (const path of layout_files) texts[path] = await source.text(path)
   let config: Readonly<Record<string, unknown>>
   try {
-    config = JSON.parse(await readFile(join(stage, files.config.name), 'utf8')) as Record<string, unknown>
+    config = asTable(JSON.parse(await readFile(join(stage, files.config.name), 'utf8')))
   } catch (error) {
     throw refused(`config.json of ${source.label} is not JSON.`, error)
   }
@@ -523,7 +524,15 @@ export const pullModel = async (options: PullOptions): Promise<PullReport> => {
   const folder = resolve(store, name)
   const restore = restoreOf(source, name, options)
   const before = await standing(folder)
-  if (before !== null && !(before instanceof Fault)) {
+  // Not ours to throw away.
+  if (before instanceof Fault)
+    throw new Fault(
+      'model.store',
+      `${folder} is there, but is no model that can be read: ${before.message} Remove it, or give another name with --name.`,
+      {},
+      before,
+    )
+  if (before !== null) {
     if (originIn(before.restore) !== originIn(restore))
       throw new Fault(
         'config.invalid',
@@ -658,7 +667,7 @@ export const pullModel = async (options: PullOptions): Promise<PullReport> => {
       digest: encoderDigest(installed),
       bytes,
       unchanged: false,
-      replaced: before === null || before instanceof Fault ? null : encoderDigest(before),
+      replaced: before === null ? null : encoderDigest(before),
       trial,
       notes,
     }
