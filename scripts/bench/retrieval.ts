@@ -15,7 +15,8 @@ const { values: args } = argumentsOf(
   `node scripts/bench/retrieval.ts [options]
   --models NAME=FOLDER,...  encoders to measure; a folder has model.json, or is one of ../shared/models  (the one that ships)
   --sets NAME,...           of ${set_names.join(', ')}  (all)
-  --recipes                 which parts of a listing should be embedded, with each model
+  --recipes ID,...          which parts of a listing should be embedded, with each model: all, or of
+                            ${recipes.map(({ id }) => id).join(', ')}
   --against NAME=FOLDER     what each model keeps of this one's figures, and its cosine to it by language
   --queries-max N           a part of each set, for a slow machine; figures of parts compare only with those of the same N  (all)
   --workers N               threads of the encoder  (1)
@@ -28,7 +29,7 @@ Prints Markdown. Vectors are kept in .cache/bench/retrieval by model and text, s
         default: `${shipped_model.folder.match(/([^/\\]+)[/\\]?$/u)?.[1] ?? 'shipped'}=${shipped_model.folder}`,
       },
       sets: { type: 'string', default: set_names.join(',') },
-      recipes: { type: 'boolean', default: false },
+      recipes: { type: 'string' },
       against: { type: 'string' },
       'queries-max': { type: 'string' },
       workers: { type: 'string', default: '1' },
@@ -54,6 +55,12 @@ const wanted = args.sets
   .map((name) => set_names.find((known) => known === name) ?? refuse(`There is no set \`${name}\`.`))
 const skipped = sharedIsHere() ? [] : wanted.filter(isShared)
 if (skipped.length > 0) say(`Left out, because ../shared/data is not beside the repository: ${skipped.join(', ')}.`, '')
+const tried: readonly Recipe[] =
+  args.recipes === 'all'
+    ? recipes
+    : (args.recipes?.split(',') ?? []).map(
+        (id) => recipes.find((recipe) => recipe.id === id) ?? refuse(`There is no recipe \`${id}\`.`),
+      )
 const queries_max = args['queries-max'] === undefined ? Number.POSITIVE_INFINITY : Number(args['queries-max'])
 if (!(queries_max >= 1)) refuse('--queries-max takes a number from 1.')
 const sets = (await Promise.all(wanted.filter((name) => !skipped.includes(name)).map(readSet))).map((set) =>
@@ -138,12 +145,12 @@ if (sets.length > 0)
     '',
   )
 
-if (args.recipes) {
+if (tried.length > 0) {
   say('## What of a listing is embedded', '', 'R@1 / R@10, both sides by the same recipe.', '')
   const rich = sets.filter(({ corpus }) => corpus.some(({ description }) => description !== ''))
   const lines: string[][] = []
   for (const encoder of models)
-    for (const recipe of recipes) {
+    for (const recipe of tried) {
       const cells: string[] = []
       for (const set of rich) cells.push(cell(hitsOf(set, await dense(encoder, set, recipe))))
       lines.push([encoder.name, recipe.name, ...cells])

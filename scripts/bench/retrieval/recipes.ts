@@ -3,7 +3,8 @@ import { item } from '../../../processors/embed/item.fixture.ts'
 import { cutAtWord, textOf } from '../../../processors/embed/text.ts'
 import type { Listing } from './sets.ts'
 
-export type Recipe = { readonly name: string; readonly textOf: (listing: Listing) => string }
+/** `id` is what --recipes takes. */
+export type Recipe = { readonly id: string; readonly name: string; readonly textOf: (listing: Listing) => string }
 
 const line = (text: string): string => text.replace(/\s+/gu, ' ').trim()
 
@@ -17,17 +18,23 @@ const attributes = (listing: Listing): readonly string[] =>
   Object.entries(listing.attributes).map(([name, value]) => `${name}: ${value}`)
 
 const described = (chars_max: number): Recipe => ({
+  id: `description-${chars_max}`,
   name: `title, brand, description to ${chars_max} characters`,
   textOf: (listing) => joined(listing.title, listing.brand, cutAtWord(line(listing.description), chars_max)),
 })
 
-export const title_alone: Recipe = { name: 'title', textOf: ({ title }) => line(title) }
+export const title_alone: Recipe = { id: 'title', name: 'title', textOf: ({ title }) => line(title) }
 
 export const recipes: readonly Recipe[] = [
   title_alone,
-  { name: 'title, brand', textOf: ({ title, brand }) => joined(title, brand) },
-  { name: 'title, brand, part number', textOf: ({ title, brand, part_number }) => joined(title, brand, part_number) },
+  { id: 'brand', name: 'title, brand', textOf: ({ title, brand }) => joined(title, brand) },
   {
+    id: 'part-number',
+    name: 'title, brand, part number',
+    textOf: ({ title, brand, part_number }) => joined(title, brand, part_number),
+  },
+  {
+    id: 'attributes',
     name: 'title, brand, part number, attributes',
     textOf: (listing) => joined(listing.title, listing.brand, listing.part_number, ...attributes(listing)),
   },
@@ -35,6 +42,7 @@ export const recipes: readonly Recipe[] = [
   described(240),
   described(480),
   {
+    id: 'shipped',
     name: 'as processors/embed/text.ts has it',
     textOf: ({ title, brand, part_number, description, attributes: given }) =>
       textOf(
