@@ -203,7 +203,8 @@ const inBackground = (settings: Settings): Settings => {
 type Encoder = {
   readonly model: ModelCard
   readonly settings: Settings
-  readonly open: (telemetry: Telemetry) => Promise<Embedder>
+  /** `worked` is called whenever some of the texts it was given are done. */
+  readonly open: (telemetry: Telemetry, worked: () => void) => Promise<Embedder>
 }
 
 /** The encoder of the settings, then that of model.next. */
@@ -211,7 +212,8 @@ const encodersOf = async (settings: Settings, options: WorldOptions): Promise<re
   const of = async (own: Settings, given: Embedder | undefined): Promise<Encoder> => ({
     model: given?.model ?? (await modelOf(own)),
     settings: own,
-    open: async (telemetry) => given ?? openEncoder(own, { clock: systemClock, telemetry, log: options.log ?? no_log }),
+    open: async (telemetry, worked) =>
+      given ?? openEncoder(own, { clock: systemClock, telemetry, log: options.log ?? no_log, worked }),
   })
   const first = await of(settings, options.embedder)
   const next = withNext(settings)
@@ -312,10 +314,14 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
     },
     (opened) => opened.close(),
   )
+  let encoded_ms = Number.NEGATIVE_INFINITY
+  const encoded = (): void => {
+    encoded_ms = clock.monotonic_ms()
+  }
   const embedder = lanePart(
     async () => {
       if (changed !== undefined) throw changed
-      const opened = caches.remember(await encoder.open(telemetry))
+      const opened = caches.remember(await encoder.open(telemetry, encoded))
       return shadow ? atMost(opened, settings.model.reembed_share, clock) : opened
     },
     (opened) => opened.close(),
@@ -325,9 +331,9 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
   const claim = async (): Promise<void> => {
     if (changed !== undefined) throw changed
     const opened = await eventLog()
-    await opened.createTopics([lanes_topic])
     const found = await readLanes(opened, lanes_topic.name)
     if (shadow || found.live !== undefined) return
+    await opened.createTopics([lanes_topic])
     const serde = await (await serdes()).of<ItemVector>(topics.vectors.name, topics.vectors.schema)
     await assertMadeBy(opened, { topic: topics.vectors.name, serde }, model)
     const now_ms = clock.now_ms()
@@ -419,6 +425,7 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
         random: systemRandom,
         observe,
         accept_gaps: options.accept_gaps ?? [],
+        moved_ms: (stage) => (stage === 'embed' ? encoded_ms : Number.NEGATIVE_INFINITY),
       })
       return { ...supervisor, refused: () => refused }
     },

@@ -107,12 +107,24 @@ export const tryEncoder = async (settings: Settings, clock: Clock): Promise<Enco
   }
 }
 
-/** Opens the encoder of the settings; each call's time is measured. Faults: as openOnnxEmbedder. */
+/** Opens the encoder of the settings; each call's time is measured, and `worked` is called when some texts are done. Faults: as openOnnxEmbedder. */
 export const openEncoder = async (
   settings: Settings,
-  { clock, telemetry, log }: { readonly clock: Clock; readonly telemetry: Telemetry; readonly log: Log },
+  {
+    clock,
+    telemetry,
+    log,
+    worked = () => undefined,
+  }: { readonly clock: Clock; readonly telemetry: Telemetry; readonly log: Log; readonly worked?: () => void },
 ): Promise<Embedder> => {
-  const embedder = await openOnnxEmbedder({ ...(await optionsOf(settings, clock)), observe: encoderObserver(telemetry, log) })
+  const tell = encoderObserver(telemetry, log)
+  const embedder = await openOnnxEmbedder({
+    ...(await optionsOf(settings, clock)),
+    observe: (event) => {
+      tell(event)
+      if (event.event === 'worked') worked()
+    },
+  })
   return {
     model: embedder.model,
     close: () => embedder.close(),

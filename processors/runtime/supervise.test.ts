@@ -73,7 +73,12 @@ const count = (on: (word: string) => void = () => undefined): Processor<Word, (k
 const noReads = {} as ReadPorts
 const noIndex = { write: () => Promise.reject(new Error('not used')) } as unknown as VectorIndex
 
-const start = async (topology: Topology, limits: Partial<RuntimeLimits> = {}, index: VectorIndex = noIndex) => {
+const start = async (
+  topology: Topology,
+  limits: Partial<RuntimeLimits> = {},
+  index: VectorIndex = noIndex,
+  moved_ms: (stage: string) => number = () => Number.NEGATIVE_INFINITY,
+) => {
   const log = openMemoryLog(systemClock)
   await log.createTopics([words, counts, dead])
   const events: RuntimeEvent[] = []
@@ -89,6 +94,7 @@ const start = async (topology: Topology, limits: Partial<RuntimeLimits> = {}, in
       clock: systemClock,
       random: seededRandom(1),
       observe: (event) => events.push(event),
+      moved_ms,
     })
   const publish = (...list: (string | Buffer | null)[]) =>
     log.append(
@@ -265,6 +271,27 @@ describe('ends loudly, commits nothing of the batch, and leaves the position', (
     await world.publish('a')
     const supervisor = await world.run()
     expect((await supervisor.ended)?.code).toBe('progress.stalled')
+  })
+
+  test('a task that waits for an engine which is at work is slow; when the engine stands still, it hangs', async () => {
+    const waiting: Processor<Word, null> = {
+      name: 'count',
+      does: 'waits for its turn',
+      drops: [],
+      reads: () => null,
+      run: () => new Promise(() => undefined),
+    }
+    const began_ms = systemClock.monotonic_ms()
+    const moved_ms = (stage: string): number => {
+      expect(stage).toBe('count')
+      return Math.min(systemClock.monotonic_ms(), began_ms + 300)
+    }
+    const limits = { progress_timeout_ms: 60, drain_ms: 10 }
+    const world = await start(topologyOf(waiting as unknown as ReturnType<typeof count>), limits, noIndex, moved_ms)
+    await world.publish('a')
+    const supervisor = await world.run()
+    expect((await supervisor.ended)?.code).toBe('progress.stalled')
+    expect(systemClock.monotonic_ms() - began_ms).toBeGreaterThan(350)
   })
 })
 

@@ -26,6 +26,11 @@ export type SuperviseOptions = {
   readonly observe: Observer
   /** Partitions on which the operator accepts that records were deleted unread. */
   readonly accept_gaps?: readonly TopicPartition[]
+  /**
+   * When the engine that a stage waits for, such as the encoder, last finished a part of its work, in the clock's monotonic ms. A stage
+   * whose batch waits its turn there is slow and not stalled, however long the queue; with the engine at a standstill it is stalled.
+   */
+  readonly moved_ms?: (stage: string) => number
 }
 
 /** What one partition is doing, for readiness and for people. */
@@ -202,7 +207,8 @@ export const supervise = async (options: SuperviseOptions): Promise<Supervisor> 
     while (!stopping.signal.aborted) {
       await clock.sleep(Math.min(1_000, limits.progress_timeout_ms / 4), stopping.signal)
       for (const task of running.values()) {
-        const still_ms = clock.monotonic_ms() - task.progressed_ms
+        const moved_ms = options.moved_ms?.(task.stage.processor.name) ?? Number.NEGATIVE_INFINITY
+        const still_ms = clock.monotonic_ms() - Math.max(task.progressed_ms, moved_ms)
         if (stopping.signal.aborted || still_ms <= limits.progress_timeout_ms) continue
         const where = `${task.stage.processor.name} on ${placeName(task.input)}`
         const fault = new Fault(
