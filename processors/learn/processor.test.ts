@@ -17,7 +17,7 @@ const profiles = topic<Profile>('profiles', {
 })
 
 /** learn over a real state store and an index that holds what `indexed` says. */
-const stage = (over: { join_wait_ms?: number; join_waiting_max?: number } = {}) => {
+const stage = (over: { join_wait_ms?: number; join_waiting_max?: number; unknown_item?: 'wait' | 'drop' } = {}) => {
   const settings = {
     half_life_ms: 1_000,
     session_half_life_ms: 100,
@@ -133,4 +133,13 @@ test('another model’s profile is not mixed with this one’s', async () => {
     { key, value: Buffer.from(bytes.toString('latin1').replace('"model_digest":"m"', '"model_digest":"x"'), 'latin1') },
   ])
   expect((await run(20, {})).profiles[0]!.events).toBe(1)
+})
+
+test('out of history, an interaction with an item that is gone teaches nothing and waits for nothing', async () => {
+  const { run, indexed, state } = stage({ unknown_item: 'drop' })
+  indexed.set('a', Float32Array.from([1, 0]))
+  const { dropped, profiles } = await run(0, { item_id: 'gone' }, { item_id: 'a' })
+  expect(dropped).toEqual(['item_gone'])
+  expect(profiles.map(({ causes }) => causes)).toEqual([[1]])
+  expect(state.entries('w/', 10)).toEqual([])
 })
