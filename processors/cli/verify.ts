@@ -48,7 +48,7 @@ export const openVerifier = (options: VerifyOptions): Verifier => {
   let owner = false
   let due_ms = clock.monotonic_ms() + Math.min(options.first_after_ms, every_ms)
   // A series that begins above zero shows no increase: all of them begin here.
-  for (const space of ['items', 'users'] as const)
+  for (const { space } of topics)
     for (const kind of drift_kinds) telemetry.count('entrepot_index_drift_total', { space, kind }, 0)
   /** Where the index is away, by stage and partition, or by our own look. */
   const away = new Set<string>()
@@ -77,7 +77,7 @@ export const openVerifier = (options: VerifyOptions): Verifier => {
   const look = async (): Promise<number | null> => {
     try {
       const { points } = await ports.admin.describe()
-      for (const space of ['items', 'users'] as const) telemetry.set('entrepot_index_points', { space }, points[space])
+      for (const { space } of topics) telemetry.set('entrepot_index_points', { space }, points[space] ?? 0)
       back('look')
       return points.items + points.users
     } catch (error) {

@@ -11,6 +11,7 @@
 import { Fault } from '../domain/fault.ts'
 import type { LogRecord } from '../domain/record.ts'
 import type { VectorIndex, VectorIndexAdmin } from '../ports/vector-index.ts'
+import { dimsOf } from '../ports/vector-semantics.ts'
 import { lastByKey } from './processor.ts'
 import { type DriftReport, driftOf, idOf, type ReconcilePorts, type ReconcileProgress, reconcile } from './reconcile.ts'
 import type { IndexedTopic } from './topics.ts'
@@ -55,7 +56,7 @@ export const rebuild = async (
   const { log, admin, clock } = ports
   const { signal, on_progress = () => undefined } = options
   const started_ms = clock.monotonic_ms()
-  const { dims } = await admin.describe()
+  const known_dims = await admin.describe()
   /** The next offset to copy, by topic and partition. */
   const next = new Map<string, number[]>()
   let copied = 0
@@ -84,7 +85,8 @@ export const rebuild = async (
           const readable = page.flatMap(({ key, record }) => {
             const value = record.value === null ? null : values[next_value++]
             const point = value instanceof Fault ? null : pointOf(key, value)
-            if (point !== null && (point.vector === null || point.vector.length === dims)) return [{ key, point }]
+            if (point !== null && (point.vector === null || point.vector.length === dimsOf(point.space, known_dims)))
+              return [{ key, point }]
             unreadable += 1
             return []
           })

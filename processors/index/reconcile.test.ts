@@ -344,7 +344,7 @@ describe('beside a stage at work', () => {
           const report = await reconcile(busy(view, happen), topics, { dry_run: false, deep: seed % 2 === 0 })
           expect(report.drift).toEqual(
             Object.fromEntries(
-              ['items', 'users'].map((space) => [space, Object.fromEntries(drift_kinds.map((kind) => [kind, 0]))]),
+              ['items', 'users', 'images'].map((space) => [space, Object.fromEntries(drift_kinds.map((kind) => [kind, 0]))]),
             ),
           )
           await view.settle()

@@ -17,6 +17,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { EventLog, EventLogAdmin } from '../ports/event-log.ts'
 import type { Serdes } from '../ports/schema-registry.ts'
 import type { PointVersion, PointWrite, Space, StoredPoint, VectorIndexAdmin, VectorIndexRead } from '../ports/vector-index.ts'
+import { dimsOf } from '../ports/vector-semantics.ts'
 import { type NewestOffsets, openNewestOffsets } from './newest.ts'
 import type { IndexedTopic } from './topics.ts'
 
@@ -137,9 +138,9 @@ export const reconcile = async (
   const { dry_run, deep = false, removals_max = Number.POSITIVE_INFINITY, signal } = options
   const started_ms = clock.monotonic_ms()
   const none = () => Object.fromEntries(drift_kinds.map((kind) => [kind, 0])) as Record<DriftKind, number>
-  const drift: Record<Space, Record<DriftKind, number>> = { items: none(), users: none() }
-  const checked: Record<Space, number> = { items: 0, users: 0 }
-  const points: Record<Space, number> = { items: 0, users: 0 }
+  const drift: Record<Space, Record<DriftKind, number>> = { items: none(), users: none(), images: none() }
+  const checked: Record<Space, number> = { items: 0, users: 0, images: 0 }
+  const points: Record<Space, number> = { items: 0, users: 0, images: 0 }
   const examples: { space: Space; id: string; kind: DriftKind }[] = []
   let repaired = 0
   let remaining = 0
@@ -147,7 +148,7 @@ export const reconcile = async (
   let pending = 0
   let unreadable = 0
   let removed = 0
-  const { dims } = await admin.describe()
+  const known_dims = await admin.describe()
   const stopped = () => signal?.aborted === true
 
   const compare = async ({ space, topic, schema, group, pointOf }: IndexedTopic): Promise<void> => {
@@ -300,7 +301,7 @@ export const reconcile = async (
       for (const { id, partition, record } of looks) {
         const value = record.value === null ? null : values[next_value++]
         const wanted = value instanceof Fault ? null : pointOf(id, value)
-        if (wanted === null || (wanted.vector !== null && wanted.vector.length !== dims)) unreadable += 1
+        if (wanted === null || (wanted.vector !== null && wanted.vector.length !== dimsOf(space, known_dims))) unreadable += 1
         else questions.push({ id, partition, wanted, offset: record.offset })
       }
       looks = []

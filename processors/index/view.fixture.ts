@@ -86,7 +86,7 @@ export const openView = async (index: VectorIndex, admin: VectorIndexAdmin, log:
       decoded[i] instanceof Fault ? [] : [{ ...record, key: record.key!.toString(), value: decoded[i], bytes: record.value }],
     )
     const { topic, partition } = task.input
-    const stage = stages[spaceOf(topic)]
+    const stage = spaceOf(topic) === 'items' ? stages.items : stages.users
     const outcome = await stage.run({ topic, partition, now_ms: 0, records: inputs as InputRecord<never>[] }, null)
     await write(outcome.points!, last.offset)
     await task.commit({ outputs: [], state: [], position: last.offset + 1 })
@@ -121,7 +121,7 @@ export const openView = async (index: VectorIndex, admin: VectorIndexAdmin, log:
     },
     /** What should be found: by space and id the number that its vector was made of. */
     wanted: async (): Promise<Record<Space, Record<string, number>>> => {
-      const found: Record<Space, Record<string, number>> = { items: {}, users: {} }
+      const found: Record<Space, Record<string, number>> = { items: {}, users: {}, images: {} }
       for (const { space, topic } of topics)
         for (let partition = 0; partition < partitions; partition++)
           for await (const { key, value } of log.scan({ topic, partition }, 0)) {
@@ -136,7 +136,7 @@ export const openView = async (index: VectorIndex, admin: VectorIndexAdmin, log:
     },
     /** What is there. */
     held: async (): Promise<Record<Space, Record<string, number>>> => {
-      const found: Record<Space, Record<string, number>> = { items: {}, users: {} }
+      const found: Record<Space, Record<string, number>> = { items: {}, users: {}, images: {} }
       for (const space of ['items', 'users'] as const) {
         const ids: string[] = []
         for await (const { id, deleted } of admin.versions(space)) if (!deleted) ids.push(id)

@@ -6,6 +6,7 @@ import type {
   Condition,
   Filter,
   Hit,
+  ImageSpace,
   Payload,
   PayloadValue,
   PointWrite,
@@ -22,7 +23,7 @@ export type OpenedIndex = {
   /** Closes the adapter and removes its storage. */
   close(): Promise<void>
   /** Closes the adapter and opens the same storage again, for vectors [dims]; the result takes over `close`. */
-  reopen(dims: number): Promise<OpenedIndex>
+  reopen(dims: number, images?: ImageSpace): Promise<OpenedIndex>
 }
 
 export type ContractOptions = {
@@ -48,6 +49,10 @@ const seeded = (seed: number) => {
 const v = (...values: number[]): Vector => Float32Array.from(values)
 const item = (id: string, vector: Vector | null, payload: Payload = {}): PointWrite => ({ space: 'items', id, vector, payload })
 const user = (id: string, vector: Vector | null, payload: Payload = {}): PointWrite => ({ space: 'users', id, vector, payload })
+const image = (id: string, vector: Vector | null, payload: Payload = {}): PointWrite => ({ space: 'images', id, vector, payload })
+/** Image encoders of six numbers and of three. */
+const image_model: ImageSpace = { dims: 6, model_digest: '1a9e'.padEnd(64, '0') }
+const other_image_model: ImageSpace = { dims: 3, model_digest: '07e4'.padEnd(64, '0') }
 const near = (vector: Vector, limit = 10, filter?: Filter, space: Space = 'items'): Query =>
   filter === undefined ? { space, vector, limit } : { space, vector, limit, filter }
 const ids = (hits: readonly Hit[] | undefined): string[] => (hits ?? []).map((hit) => hit.id)
@@ -138,14 +143,19 @@ const someFilter = (random: () => number, all: readonly string[]): Filter => ({
  */
 export const vectorIndexContract = (
   name: string,
-  open: (dims: number) => Promise<OpenedIndex>,
+  open: (dims: number, images?: ImageSpace) => Promise<OpenedIndex>,
   options: ContractOptions = {},
 ): void => {
   describe(`VectorIndex: ${name}`, () => {
     const { law_ms_max = 30_000 } = options
     let opened: OpenedIndex | undefined
 
-    const law = (title: string, dims: number, body: (index: VectorIndex, admin: VectorIndexAdmin) => Promise<void>): void => {
+    const law = (
+      title: string,
+      dims: number,
+      body: (index: VectorIndex, admin: VectorIndexAdmin) => Promise<void>,
+      images?: ImageSpace,
+    ): void => {
       const gap = options.known?.[title]
       if (gap !== undefined) {
         test.skip(`${title} # skipped: ${gap}`, () => {})
@@ -154,7 +164,7 @@ export const vectorIndexContract = (
       test(
         title,
         async () => {
-          opened = await open(dims)
+          opened = await open(dims, images)
           await opened.admin.ensure()
           await body(opened.index, opened.admin)
         },
@@ -162,8 +172,8 @@ export const vectorIndexContract = (
       )
     }
 
-    const reopened = async (dims: number): Promise<OpenedIndex> => {
-      opened = await opened!.reopen(dims)
+    const reopened = async (dims: number, images?: ImageSpace): Promise<OpenedIndex> => {
+      opened = await opened!.reopen(dims, images)
       return opened
     }
 
@@ -743,6 +753,94 @@ export const vectorIndexContract = (
       expect((await again.index.points('items', ['b'])).get('b')).toMatchObject({ version: 6, deleted: true })
       expect((await again.index.points('items', ['a'])).get('a')).toMatchObject({ version: 5, payload: { n: 5 } })
       expect((await again.admin.describe()).points).toEqual({ items: 1, users: 1 })
+    })
+
+    law('without an image model there is no space of images', 4, async (index, admin) => {
+      await refused('index.dimension', () => index.search([near(v(1, 0, 0, 0), 1, undefined, 'images')]))
+      await refused('index.dimension', () => index.write([item('a', v(1, 0, 0, 0)), image('a', v(1, 0, 0, 0))], 1))
+      await refused('index.dimension', () => index.write([item('a', v(1, 0, 0, 0)), image('a', null)], 1))
+      await refused('index.dimension', () => index.points('images', ['a']))
+      await refused('index.dimension', () => admin.purge('images', 9))
+      await refused('index.dimension', () => listed(admin, 'images'))
+      expect((await index.points('items', ['a'])).size).toBe(0)
+      expect((await admin.describe()).image_dims).toBe(null)
+      expect(Object.keys((await admin.describe()).points)).toEqual(['items', 'users'])
+    })
+
+    law(
+      'images have dimensions, points and versions of their own, beside items of the same ids',
+      4,
+      async (index, admin) => {
+        const red = v(1, 0, 0, 0, 0, 0)
+        const blue = v(0, 0, 0, 0, 3, 4)
+        await index.write([item('a', v(1, 0, 0, 0)), image('a', red, { platform: 'x' }), image('b', blue, { platform: 'y' })], 3)
+        expect(ids(await one(index, near(blue, 5, undefined, 'images')))).toEqual(['b', 'a'])
+        const filtered = near(blue, 5, { must: [{ field: 'platform', equals: 'x' }], exclude: ['b'] }, 'images')
+        expect(await one(index, filtered)).toEqual([{ id: 'a', similarity: expect.closeTo(0, 4), payload: { platform: 'x' } }])
+        expect(ids(await one(index, near(v(1, 0, 0, 0))))).toEqual(['a'])
+        expect((await index.points('images', ['b'])).get('b')!.vector![5]).toBeCloseTo(0.8, 5)
+        await refused('index.dimension', () => index.search([near(v(1, 0, 0, 0), 1, undefined, 'images')]))
+        await refused('index.dimension', () => index.search([near(red)]))
+        await refused('index.dimension', () => index.write([image('c', v(1, 0, 0, 0))], 9))
+        await refused('embed.degenerate', () => index.write([image('c', v(0, 0, 0, 0, 0, Number.NaN))], 9))
+        await refused('embed.degenerate', () => index.search([near(v(0, 0, 0, 0, 0, 0), 1, undefined, 'images')]))
+        await index.write([image('a', blue)], 2)
+        expect(ids(await one(index, near(red, 1, undefined, 'images')))).toEqual(['a'])
+        await index.write([image('b', null), item('a', v(0, 1, 0, 0))], 7)
+        expect(ids(await one(index, near(blue, 5, undefined, 'images')))).toEqual(['a'])
+        expect(await admin.describe()).toMatchObject({ dims: 4, image_dims: 6, points: { items: 1, users: 0, images: 1 } })
+        expect(await listed(admin, 'images')).toEqual(
+          new Map([
+            ['a', { version: 3, deleted: false }],
+            ['b', { version: 7, deleted: true }],
+          ]),
+        )
+        await admin.correct([{ ...image('b', blue), seen: 7, version: 7 }])
+        expect(ids(await one(index, near(blue, 1, undefined, 'images')))).toEqual(['b'])
+        await index.write([image('a', null)], 8)
+        expect(await admin.purge('images', 9)).toBe(1)
+        expect([...(await listed(admin, 'items')).keys()]).toEqual(['a'])
+      },
+      image_model,
+    )
+
+    law(
+      'images are staged and promoted with the rest, and survive a reopening',
+      4,
+      async (index, admin) => {
+        const red = v(1, 0, 0, 0, 0, 0)
+        await index.write([image('old', red), item('old', v(1, 0, 0, 0))], 1)
+        const staged = await admin.stage()
+        await staged.write([image('new', red, { n: 1 })], 2)
+        expect((await staged.describe()).points).toEqual({ items: 0, users: 0, images: 1 })
+        await staged.promote()
+        expect(ids(await one(index, near(red, 5, undefined, 'images')))).toEqual(['new'])
+        const again = await reopened(4, image_model)
+        await again.admin.ensure()
+        expect(await one(again.index, near(red, 5, undefined, 'images'))).toEqual([
+          { id: 'new', similarity: expect.closeTo(1, 4), payload: { n: 1 } },
+        ])
+      },
+      image_model,
+    )
+
+    law('an image model that comes later gets its space, another one begins with nothing, items stay', 4, async (index) => {
+      await index.write([item('a', v(1, 0, 0, 0), { n: 1 }), user('u', v(1, 0, 0, 0))], 1)
+      const with_images = await reopened(4, image_model)
+      await with_images.admin.ensure()
+      expect(ids(await one(with_images.index, near(v(1, 0, 0, 0))))).toEqual(['a'])
+      await with_images.index.write([image('a', v(1, 0, 0, 0, 0, 0))], 5)
+      expect(ids(await one(with_images.index, near(v(1, 0, 0, 0, 0, 0), 5, undefined, 'images')))).toEqual(['a'])
+      const other = await reopened(4, other_image_model)
+      await other.admin.ensure()
+      expect(await one(other.index, near(v(1, 0, 0), 5, undefined, 'images'))).toEqual([])
+      expect(await other.admin.describe()).toMatchObject({ image_dims: 3, points: { items: 1, users: 1, images: 0 } })
+      await other.index.write([image('a', v(0, 1, 0))], 9)
+      expect(ids(await one(other.index, near(v(0, 1, 0), 5, undefined, 'images')))).toEqual(['a'])
+      const without = await reopened(4)
+      await without.admin.ensure()
+      expect(ids(await one(without.index, near(v(1, 0, 0, 0))))).toEqual(['a'])
+      await refused('index.dimension', () => without.index.points('images', ['a']))
     })
 
     law('recall against an exact scan', 32, async (index) => {

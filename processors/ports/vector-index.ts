@@ -1,8 +1,18 @@
 /** The searchable view of the log: rebuildable, written by the `index` processor alone. */
 import type { Vector } from '../domain/vector.ts'
 
-/** Named vector spaces of the one collection. Items and users do not mix: a search names its space. */
-export type Space = 'items' | 'users'
+/**
+ * Named vector spaces of the one collection: a search names its space, and they do not mix. `images` are items again, by what is seen
+ * of them, with ids of items and dimensions of their own; the space is there only where an image model is configured.
+ */
+export type Space = 'items' | 'users' | 'images'
+
+/** What the space of images is made for. Of another model's vectors nothing is found. */
+export type ImageSpace = {
+  readonly dims: number
+  /** SHA-256 of the image encoder, hex. */
+  readonly model_digest: string
+}
 
 export type PayloadValue = string | number | boolean | null
 export type Payload = Readonly<Record<string, PayloadValue>>
@@ -60,9 +70,12 @@ export interface VectorIndex extends VectorIndexRead {
 
 export type IndexDescription = {
   readonly collection: string
+  /** Of items and users. */
   readonly dims: number
-  /** Live points by space, tombstones not counted. */
-  readonly points: Readonly<Record<Space, number>>
+  /** Of images; null where there is no such space. */
+  readonly image_dims: number | null
+  /** Live points by space, tombstones not counted; without a space of images there is no number of them. */
+  readonly points: Readonly<Record<'items' | 'users', number> & Partial<Record<'images', number>>>
   readonly engine: string
 }
 

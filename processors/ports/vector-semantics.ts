@@ -2,7 +2,18 @@
 import { Fault } from '../domain/fault.ts'
 import type { Vector } from '../domain/vector.ts'
 import { assertUsable, dot } from '../domain/vector.ts'
-import type { Condition, Filter, Payload, PayloadValue, PointWrite } from './vector-index.ts'
+import type { Condition, Filter, Payload, PayloadValue, PointWrite, Space } from './vector-index.ts'
+
+/** Numbers a vector of the space has. Faults: `index.dimension` for images where no image model is configured. */
+export const dimsOf = (
+  space: Space,
+  { dims, image_dims }: { readonly dims: number; readonly image_dims: number | null },
+): number => {
+  if (space !== 'images') return dims
+  if (image_dims === null)
+    throw new Fault('index.dimension', 'The index has no space of images: no image model is configured (image_model.folder).')
+  return image_dims
+}
 
 /** Squared lengths this near to 1 count as unit: normalising again would only change last bits, and a replay must not. */
 const unit_tolerance = 1e-6

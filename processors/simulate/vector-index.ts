@@ -23,7 +23,7 @@ export type SimIndex = {
 }
 
 const timeout_ms = 800
-const spaces: readonly Space[] = ['items', 'users']
+const spaces: readonly Space[] = ['items', 'users', 'images']
 /** Acknowledged writes that a restart may lose. */
 const unsettled_max = 12
 
@@ -108,7 +108,8 @@ export const openSimIndex = (scheduler: Scheduler, network: Network, weather: We
       return points
     },
     takeSnapshot: () => {
-      snapshot = { items: new Map(store.points.items), users: new Map(store.points.users) }
+      const { items, users, images } = store.points
+      snapshot = { items: new Map(items), users: new Map(users), images: new Map(images) }
     },
     rollBack: () => {
       if (snapshot === null) return false

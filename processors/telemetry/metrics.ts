@@ -37,7 +37,7 @@ const codesOf = (...kinds: readonly FaultKind[]): readonly string[] =>
 const stage: LabelSpec = { means: 'the processor', values: { declared: 'stages' } }
 const topic: LabelSpec = { means: 'the topic', values: { declared: 'topics' } }
 const group: LabelSpec = { means: 'the consumer group', values: { declared: 'groups' } }
-const space: LabelSpec = { means: 'named vector space', values: ['items', 'users'] }
+const space: LabelSpec = { means: 'named vector space', values: ['items', 'users', 'images'] }
 const partition: LabelSpec = { means: 'the partition', values: 'partitions' }
 
 const seconds_short = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -232,7 +232,7 @@ export const metrics = {
   entrepot_model_upgrade_left_records: {
     kind: 'gauge',
     unit: 'records',
-    labels: { step: { means: 'the catalogue, or the interactions that profiles are folded from', values: ['items', 'users'] } },
+    labels: { step: { means: 'the catalogue, or the interactions that profiles are folded from', values: ['items', 'users', 'images'] } },
     help: 'Records that the lane of model.next has still to see before it takes over; absent while no model is being prepared.',
     when_bad: 'It does not fall: raise model.reembed_share, or look in the log for `upgrade.failed`.',
   },

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { Fault } from '../../domain/fault.ts'
 import type { Vector } from '../../domain/vector.ts'
 import { fromBytes, toBytes } from '../../domain/vector.ts'
-import type { Payload, Space, StoredPoint } from '../../ports/vector-index.ts'
+import type { ImageSpace, Payload, Space, StoredPoint } from '../../ports/vector-index.ts'
 import { type Handle, type OpenDatabase, openDatabase, sqliteFault } from './database.ts'
 import type { Layout } from './vector-lists.ts'
 
 /** Rows of the table name their space by number. */
-const space_numbers: Readonly<Record<Space, number>> = { items: 0, users: 1 }
+const space_numbers: Readonly<Record<Space, number>> = { items: 0, users: 1, images: 2 }
 
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -83,6 +83,8 @@ export type VectorFile = VectorTable & {
   discard(): void
   /** Deletes some rows of the table that was replaced; false when nothing is left of it. */
   clearReplaced(): boolean
+  /** Makes the space of images one of this model: what is there of another is deleted. True when something was. */
+  claimImages(images: ImageSpace): boolean
   layout(space: Space): Layout | undefined
   saveLayout(space: Space, layout: Layout): void
   close(): void
@@ -223,8 +225,18 @@ export const openVectorFile = (
       upsertLayout.run(space_numbers[space], toBytes(centroids), JSON.stringify(probes), rows_at_training)
   })
 
+  const claim = database.transaction(({ dims, model_digest }: ImageSpace): boolean => {
+    const wanted = `${dims} ${model_digest}`
+    if (meta('images') === wanted) return false
+    const { changes } = database.prepare('DELETE FROM points WHERE space = ?').run(space_numbers.images)
+    database.prepare('DELETE FROM layouts WHERE space = ?').run(space_numbers.images)
+    database.prepare("INSERT OR REPLACE INTO meta VALUES ('images', ?)").run(wanted)
+    return changes > 0
+  })
+
   return {
     ...live,
+    claimImages: (images) => guarded(() => claim.immediate(images)),
     dims: Number(meta('dims')),
     model_digest: meta('model_digest'),
     stage: () =>

@@ -8,7 +8,7 @@ import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import type { OpenedIndex } from '../../ports/vector-index.contract.ts'
 import { vectorIndexContract } from '../../ports/vector-index.contract.ts'
-import type { Filter, PointWrite, Space } from '../../ports/vector-index.ts'
+import type { Filter, ImageSpace, PointWrite, Space } from '../../ports/vector-index.ts'
 import { memoryVectorStore, openMemoryVectorIndex } from '../memory/vector-index.ts'
 import { openEmbeddedVectorIndex } from './vector-index.ts'
 
@@ -17,8 +17,9 @@ const model_digest = 'd'.repeat(64)
 
 const opener =
   (exact_rows_max: number) =>
-  async (dims: number, folder: string = newFolder()): Promise<OpenedIndex> => {
-    const { index, admin } = await openEmbeddedVectorIndex({ folder, dims, model_digest, exact_rows_max })
+  async (dims: number, images?: ImageSpace, folder: string = newFolder()): Promise<OpenedIndex> => {
+    const own = images === undefined ? {} : { images }
+    const { index, admin } = await openEmbeddedVectorIndex({ folder, dims, model_digest, exact_rows_max, ...own })
     return {
       index,
       admin,
@@ -26,15 +27,15 @@ const opener =
         await admin.close()
         rmSync(folder, { recursive: true })
       },
-      async reopen(again) {
+      async reopen(again, images_again) {
         await admin.close()
-        return opener(exact_rows_max)(again, folder)
+        return opener(exact_rows_max)(again, images_again, folder)
       },
     }
   }
 
-vectorIndexContract('embedded, exact scan', (dims) => opener(20_000)(dims))
-vectorIndexContract('embedded, lists from 20 points on', (dims) => opener(20)(dims))
+vectorIndexContract('embedded, exact scan', (dims, images) => opener(20_000)(dims, images))
+vectorIndexContract('embedded, lists from 20 points on', (dims, images) => opener(20)(dims, images))
 
 describe('the embedded index', () => {
   const folders: string[] = []

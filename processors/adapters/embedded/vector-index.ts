@@ -8,6 +8,7 @@ import type {
   Correction,
   Filter,
   Hit,
+  ImageSpace,
   IndexDescription,
   Payload,
   PointVersion,
@@ -18,7 +19,7 @@ import type {
   VectorIndex,
   VectorIndexAdmin,
 } from '../../ports/vector-index.ts'
-import { lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
+import { dimsOf, lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
 import type { OpenDatabase } from './database.ts'
 import { openVectorFile, type VectorTable } from './vector-file.ts'
 import type { Layout, Neighbour } from './vector-lists.ts'
@@ -158,27 +159,37 @@ export const openEmbeddedVectorIndex = async (options: {
   readonly folder: string
   readonly dims: number
   readonly model_digest: string
+  /** A space of images beside items and users; without it there is none. */
+  readonly images?: ImageSpace
   /** Up to this many points of a space a search looks at all of them; 20,000 unless told. */
   readonly exact_rows_max?: number
   /** Bytes the file may grow to; writes beyond fault with index.unavailable. */
   readonly file_bytes_max?: number
   readonly openDatabase?: OpenDatabase
 }): Promise<EmbeddedVectorIndex> => {
-  const { folder, dims, model_digest } = options
+  const { folder, dims, model_digest, images } = options
+  const known_dims = { dims, image_dims: images?.dims ?? null }
+  const names: readonly Space[] = images === undefined ? ['items', 'users'] : ['items', 'users', 'images']
   const file = openVectorFile(folder, dims, model_digest, options.file_bytes_max, options.openDatabase)
   /** The points of one collection: on disk, and their searchable copy. */
   const openCollection = async (table: VectorTable) => ({
     table,
-    spaces: {
-      items: await openSpace(dims, options.exact_rows_max),
-      users: await openSpace(dims, options.exact_rows_max),
-    },
+    spaces: new Map(
+      await Promise.all(
+        names.map(async (space) => [space, await openSpace(dimsOf(space, known_dims), options.exact_rows_max)] as const),
+      ),
+    ),
     /** By space and id; the longest unread goes first. A point that is written or purged is read again. */
     kept: new Map<string, StoredPoint>(),
     /** Points of a write that failed: whether they are in the file is not known, so they are read again before anything else. */
     doubtful: [] as readonly { readonly space: Space; readonly id: string }[],
   })
   type Collection = Awaited<ReturnType<typeof openCollection>>
+  /** Refuses a space that is not configured. */
+  const within = ({ spaces }: Pick<Collection, 'spaces'>, space: Space) => {
+    dimsOf(space, known_dims)
+    return spaces.get(space)!
+  }
   /** Another one after a rebuild. */
   let live = await openCollection(file)
   let closed = false
@@ -208,12 +219,12 @@ export const openEmbeddedVectorIndex = async (options: {
           `${model_digest.slice(0, 8)} makes ${dims}. Configure that model again, or delete vectors.db and run \`entrepot repair\`.`,
         { dims, dims_stored: file.dims },
       )
-    const { table, spaces, doubtful } = collection
+    const { table, doubtful } = collection
     if (doubtful.length > 0) {
       for (const { space, id } of doubtful) {
         const point = table.get(space, id)
-        if (point === undefined || point.vector === null) spaces[space].drop(id)
-        else spaces[space].put(id, point.vector, point.payload)
+        if (point === undefined || point.vector === null) within(collection, space).drop(id)
+        else within(collection, space).put(id, point.vector, point.payload)
       }
       collection.doubtful = []
     }
@@ -232,7 +243,7 @@ export const openEmbeddedVectorIndex = async (options: {
   }
 
   const learnSpace = async (collection: Collection, space: Space): Promise<void> => {
-    const { lists } = collection.spaces[space]
+    const { lists } = within(collection, space)
     await inSlices(lists.sort())
     while (!closed && lists.trainingDue()) {
       if (!(await inSlices(lists.train()))) return
@@ -251,7 +262,7 @@ export const openEmbeddedVectorIndex = async (options: {
     learning ??= (async () => {
       try {
         await clearReplaced()
-        for (const space of ['items', 'users'] as const) await learnSpace(live, space)
+        for (const space of names) await learnSpace(live, space)
       } catch (error) {
         learning_failed = error
       } finally {
@@ -260,12 +271,14 @@ export const openEmbeddedVectorIndex = async (options: {
     })()
   }
 
-  if (file.dims === dims && file.model_digest === model_digest)
-    for (const space of ['items', 'users'] as const) {
+  if (file.dims === dims && file.model_digest === model_digest) {
+    if (images !== undefined) file.claimImages(images)
+    for (const [space, { lists, load }] of live.spaces) {
       const layout = file.layout(space)
-      if (layout !== undefined) live.spaces[space].lists.restore(layout)
-      for (const { id, vector, payload } of file.live(space)) live.spaces[space].load(id, vector, payload)
+      if (layout !== undefined) lists.restore(layout)
+      for (const { id, vector, payload } of file.live(space)) load(id, vector, payload)
     }
+  }
   learn()
 
   /** A write into one collection: `apply` says which points the file has taken. */
@@ -280,13 +293,16 @@ export const openEmbeddedVectorIndex = async (options: {
       learning_failed = undefined
       throw error
     }
+    const usableIn = ({ space, vector }: P): Float32Array | null => {
+      const wanted = dimsOf(space, known_dims)
+      return vector === null ? null : usableVector(vector, wanted)
+    }
     const usable = points.map((point) => ({
       ...point,
-      vector: point.vector === null ? null : usableVector(point.vector, dims),
+      vector: usableIn(point),
       payload_json: JSON.stringify(point.payload),
     }))
-    for (const space of ['items', 'users'] as const)
-      target().spaces[space].lists.reserve(usable.filter((point) => point.space === space).length)
+    for (const [space, { lists }] of target().spaces) lists.reserve(usable.filter((point) => point.space === space).length)
     for (let from = 0; from < usable.length; from += transaction_points) {
       if (from > 0) {
         await setImmediate()
@@ -294,7 +310,7 @@ export const openEmbeddedVectorIndex = async (options: {
       }
       // Asked for again after each turn: a rebuild may have put another collection in the place of this one.
       const collection = target()
-      const { table, spaces, kept } = collection
+      const { table, kept } = collection
       const points_now = usable.slice(from, from + transaction_points)
       collection.doubtful = points_now
       for (const { space, id } of points_now) kept.delete(keptKey(space, id))
@@ -303,12 +319,11 @@ export const openEmbeddedVectorIndex = async (options: {
       points_now.forEach(({ space, id, vector, payload_json }, i) => {
         if (!applied[i]) return
         // The payload is parsed again so that no text of it keeps a larger text alive that it was cut from.
-        if (vector === null) spaces[space].drop(id)
-        else spaces[space].put(id, vector, JSON.parse(payload_json) as Payload)
+        if (vector === null) within(collection, space).drop(id)
+        else within(collection, space).put(id, vector, JSON.parse(payload_json) as Payload)
       })
     }
-    const { items, users } = live.spaces
-    if (items.lists.trainingDue() || users.lists.trainingDue()) learn()
+    if ([...live.spaces.values()].some(({ lists }) => lists.trainingDue())) learn()
   }
   const write = (target: () => Collection, points: readonly PointWrite[], version: number): Promise<void> =>
     put(target, lastOfEach(points), (table, some) => table.write(some, version))
@@ -328,13 +343,14 @@ export const openEmbeddedVectorIndex = async (options: {
         known = new Map()
         since = performance.now()
       }
-      answers.push(collection().spaces[query.space].search(query, known))
+      answers.push(within(collection(), query.space).search(query, known))
     }
     return answers
   }
 
   const pointsOf = async (collection: Collection, space: Space, ids: readonly string[]) => {
     assertOpened(collection)
+    within(collection, space)
     const found = new Map<string, StoredPoint>()
     for (const id of ids) {
       const point = pointOf(collection, space, id)
@@ -345,17 +361,21 @@ export const openEmbeddedVectorIndex = async (options: {
 
   const describe = async (collection: Collection): Promise<IndexDescription> => {
     assertOpened(collection)
-    const { items, users } = collection.spaces
     return {
       collection: 'vectors.db',
-      dims,
-      points: { items: items.lists.size(), users: users.lists.size() },
+      ...known_dims,
+      points: {
+        items: within(collection, 'items').lists.size(),
+        users: within(collection, 'users').lists.size(),
+        ...(images === undefined ? {} : { images: within(collection, 'images').lists.size() }),
+      },
       engine: 'embedded, int8 scan with IVF over SQLite',
     }
   }
 
   const versions = async function* (collection: () => Collection, space: Space): AsyncGenerator<PointVersion> {
     let after = 0
+    within(collection(), space)
     for (;;) {
       assertOpened(collection())
       const page = collection().table.versions(space, after, versions_page)
@@ -367,8 +387,8 @@ export const openEmbeddedVectorIndex = async (options: {
 
   const layoutsOf = ({ spaces }: Collection): ReadonlyMap<Space, Layout> =>
     new Map(
-      (['items', 'users'] as const).flatMap((space) => {
-        const layout = spaces[space].lists.layout()
+      [...spaces].flatMap(([space, { lists }]) => {
+        const layout = lists.layout()
         return layout === undefined ? [] : [[space, layout] as const]
       }),
     )
@@ -408,7 +428,7 @@ export const openEmbeddedVectorIndex = async (options: {
         describe: async () => describe(checked()),
         versions: (space) => versions(checked, space),
         async promote() {
-          for (const space of ['items', 'users'] as const) await learnSpace(checked(), space)
+          for (const space of names) await learnSpace(checked(), space)
           assertOpened(checked())
           // From here to the change of `live` nothing else runs: nobody sees one half of it.
           file.promote(layoutsOf(own))
@@ -428,6 +448,7 @@ export const openEmbeddedVectorIndex = async (options: {
     },
     async purge(space, version) {
       assertOpened()
+      within(live, space)
       live.kept.clear()
       return file.purge(space, version)
     },

@@ -3,19 +3,19 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { OpenedIndex } from '../../ports/vector-index.contract.ts'
 import { vectorIndexContract } from '../../ports/vector-index.contract.ts'
-import type { Condition, Filter, Payload, PayloadValue } from '../../ports/vector-index.ts'
+import type { Condition, Filter, ImageSpace, Payload, PayloadValue } from '../../ports/vector-index.ts'
 import type { MemoryVectorStore } from './vector-index.ts'
 import { memoryVectorStore, openMemoryVectorIndex } from './vector-index.ts'
 
-const open = async (dims: number, store: MemoryVectorStore = memoryVectorStore()): Promise<OpenedIndex> => {
-  const { index, admin } = openMemoryVectorIndex({ dims, store })
+const open = async (dims: number, images?: ImageSpace, store: MemoryVectorStore = memoryVectorStore()): Promise<OpenedIndex> => {
+  const { index, admin } = openMemoryVectorIndex({ dims, store, ...(images === undefined ? {} : { images }) })
   return {
     index,
     admin,
     close: () => admin.close(),
-    async reopen(again) {
+    async reopen(again, images_again) {
       await admin.close()
-      return open(again, store)
+      return open(again, images_again, store)
     },
   }
 }

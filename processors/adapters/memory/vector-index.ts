@@ -4,6 +4,7 @@ import { dot } from '../../domain/vector.ts'
 import type {
   Correction,
   Hit,
+  ImageSpace,
   IndexDescription,
   PointWrite,
   Query,
@@ -12,32 +13,35 @@ import type {
   VectorIndex,
   VectorIndexAdmin,
 } from '../../ports/vector-index.ts'
-import { byRank, filterHolds, lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
+import { byRank, dimsOf, filterHolds, lastOfEach, usableVector } from '../../ports/vector-semantics.ts'
 
 /** What outlives a restart of its reader, as a server's disk would. */
 export type MemoryVectorStore = {
   dims: number | undefined
+  images: ImageSpace | undefined
   /** Another object after a rebuild. */
   points: Points
 }
 
 type Points = Readonly<Record<Space, Map<string, StoredPoint>>>
 
-const noPoints = (): Points => ({ items: new Map(), users: new Map() })
+const noPoints = (): Points => ({ items: new Map(), users: new Map(), images: new Map() })
 
-export const memoryVectorStore = (): MemoryVectorStore => ({ dims: undefined, points: noPoints() })
+export const memoryVectorStore = (): MemoryVectorStore => ({ dims: undefined, images: undefined, points: noPoints() })
 
 /** Opens an index of vectors [dims] over `store`; a store that is passed in can be opened again. */
 export const openMemoryVectorIndex = (options: {
   readonly dims: number
+  readonly images?: ImageSpace
   readonly store?: MemoryVectorStore
 }): { readonly index: VectorIndex; readonly admin: VectorIndexAdmin } => {
-  const { dims, store = memoryVectorStore() } = options
+  const { dims, images, store = memoryVectorStore() } = options
+  const known = { dims, image_dims: images?.dims ?? null }
 
   /** What a reader and writer of these points may do; `points` is asked for at each call, as a rebuild replaces them. */
   const over = (points: () => Points) => {
     const search = (query: Query): readonly Hit[] => {
-      const vector = usableVector(query.vector, dims)
+      const vector = usableVector(query.vector, dimsOf(query.space, known))
       const hits: Hit[] = []
       for (const point of points()[query.space].values()) {
         if (point.vector === null || !filterHolds(query.filter ?? {}, point.id, point.payload)) continue
@@ -50,16 +54,19 @@ export const openMemoryVectorIndex = (options: {
       list: readonly (PointWrite & { readonly version: number })[],
       may: (stored: StoredPoint, at: number) => boolean,
     ) => {
-      const usable = list.map(({ space, id, vector, payload, version }) => ({
-        space,
-        point: {
-          id,
-          version,
-          deleted: vector === null,
-          vector: vector === null ? null : usableVector(vector, dims),
-          payload: { ...payload },
-        },
-      }))
+      const usable = list.map(({ space, id, vector, payload, version }) => {
+        const wanted = dimsOf(space, known)
+        return {
+          space,
+          point: {
+            id,
+            version,
+            deleted: vector === null,
+            vector: vector === null ? null : usableVector(vector, wanted),
+            payload: { ...payload },
+          },
+        }
+      })
       usable.forEach(({ space, point }, at) => {
         const stored = points()[space].get(point.id)
         if (stored === undefined || may(stored, at)) points()[space].set(point.id, point)
@@ -75,6 +82,7 @@ export const openMemoryVectorIndex = (options: {
     return {
       search: async (queries: readonly Query[]) => queries.map(search),
       points: async (space: Space, ids: readonly string[]) => {
+        dimsOf(space, known)
         const found = new Map<string, StoredPoint>()
         for (const id of ids) {
           const point = points()[space].get(id)
@@ -89,12 +97,13 @@ export const openMemoryVectorIndex = (options: {
         ),
       correct: async (list: readonly Correction[]) => put(list, (stored, at) => stored.version === list[at]!.seen),
       async *versions(space: Space) {
+        dimsOf(space, known)
         for (const { id, version, deleted } of [...points()[space].values()]) yield { id, version, deleted }
       },
       describe: async (): Promise<IndexDescription> => ({
         collection: 'memory',
-        dims,
-        points: { items: live('items'), users: live('users') },
+        ...known,
+        points: { items: live('items'), users: live('users'), ...(images === undefined ? {} : { images: live('images') }) },
         engine: 'memory, exact scan',
       }),
     }
@@ -110,6 +119,9 @@ export const openMemoryVectorIndex = (options: {
           dims,
           dims_stored: store.dims,
         })
+      if (images === undefined) return
+      if (store.images?.dims !== images.dims || store.images.model_digest !== images.model_digest) store.points.images.clear()
+      store.images = images
     },
     versions,
     describe,
@@ -125,6 +137,7 @@ export const openMemoryVectorIndex = (options: {
       }
     },
     async purge(space, version) {
+      dimsOf(space, known)
       const gone = [...store.points[space].values()].filter((point) => point.deleted && point.version < version)
       for (const { id } of gone) store.points[space].delete(id)
       return gone.length

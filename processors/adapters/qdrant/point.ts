@@ -35,6 +35,8 @@ export const toPoint = (
   version: number,
   vector: Vector | null,
   payload: Payload,
+  /** What Qdrant calls the space's vectors. */
+  vector_name: string = space,
 ): Schemas['PointStruct'] => {
   const stored: StoredPayload = {
     id: id.toWellFormed(),
@@ -43,7 +45,7 @@ export const toPoint = (
     deleted: vector === null,
     payload: wellFormed(payload),
   }
-  return { id: pointId(space, id), vector: vector === null ? {} : { [space]: Array.from(vector) }, payload: stored }
+  return { id: pointId(space, id), vector: vector === null ? {} : { [vector_name]: Array.from(vector) }, payload: stored }
 }
 
 /** The client reads whole numbers beyond 2^53 - 1 as bigint; payloads hold numbers. */
@@ -74,9 +76,9 @@ export const toVersion = (point: Returned): { readonly id: string; readonly vers
   return { id, version, deleted }
 }
 
-export const toStored = (space: Space, point: Returned & { readonly vector?: unknown }): StoredPoint => {
+export const toStored = (vector_name: string, point: Returned & { readonly vector?: unknown }): StoredPoint => {
   const { id, version, deleted, payload } = storedOf(point)
-  const vector = (point.vector as Partial<Record<Space, number[]>> | null | undefined)?.[space]
+  const vector = (point.vector as Readonly<Record<string, number[] | undefined>> | null | undefined)?.[vector_name]
   return { id, version, deleted, vector: vector === undefined ? null : Float32Array.from(vector), payload }
 }
 

@@ -10,6 +10,7 @@ import type { QdrantServer } from '../../../scripts/servers/qdrant.ts'
 import { startQdrant } from '../../../scripts/servers/qdrant.ts'
 import type { OpenedIndex } from '../../ports/vector-index.contract.ts'
 import { vectorIndexContract } from '../../ports/vector-index.contract.ts'
+import type { ImageSpace } from '../../ports/vector-index.ts'
 import type { Exchange, Recording, Tape } from './exchanges.ts'
 import { condensed, not_kept, recordingTo, unrecorded } from './exchanges.ts'
 import { openQdrantIndex } from './vector-index.ts'
@@ -36,7 +37,7 @@ const lawName = (): string => (expect.getState().currentTestName ?? '').replace(
 
 type Recorder = Tape & { readonly exchanges: readonly Exchange[] }
 
-const opened = (dims: number, of: string, through: Recorder | undefined): OpenedIndex => {
+const opened = (dims: number, images: ImageSpace | undefined, of: string, through: Recorder | undefined): OpenedIndex => {
   const { index, admin } = openQdrantIndex({
     url: through?.url ?? of,
     api_key: api_key ?? null,
@@ -44,6 +45,7 @@ const opened = (dims: number, of: string, through: Recorder | undefined): Opened
     model_digest,
     dims,
     timeout_ms: 30_000,
+    ...(images === undefined ? {} : { images }),
   })
   const law = lawName()
   return {
@@ -55,16 +57,16 @@ const opened = (dims: number, of: string, through: Recorder | undefined): Opened
       if (through !== undefined) recorded[law] = through.exchanges
       await remove(of)
     },
-    async reopen(again) {
+    async reopen(again, images_again) {
       await admin.close()
-      return opened(again, of, through)
+      return opened(again, images_again, of, through)
     },
   }
 }
 
-const open = async (dims: number, of: string): Promise<OpenedIndex> => {
+const open = async (dims: number, images: ImageSpace | undefined, of: string): Promise<OpenedIndex> => {
   await remove(of)
-  return opened(dims, of, recording ? await recordingTo(of, api_key) : undefined)
+  return opened(dims, images, of, recording ? await recordingTo(of, api_key) : undefined)
 }
 
 if (url === undefined)
@@ -75,7 +77,7 @@ if (url === undefined)
     expect(started).toBeUndefined()
   })
 else {
-  vectorIndexContract('qdrant', (dims) => open(dims, url), { known: not_kept })
+  vectorIndexContract('qdrant', (dims, images) => open(dims, images, url), { known: not_kept })
 
   describe('a real server', () => {
     test('a key is asked for, and a server that answers without one is told of', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { OpenedIndex } from '../../ports/vector-index.contract.ts'
 import { vectorIndexContract } from '../../ports/vector-index.contract.ts'
-import type { PointWrite } from '../../ports/vector-index.ts'
+import type { ImageSpace, PointWrite } from '../../ports/vector-index.ts'
 import type { Exchange, Recording, Tape } from './exchanges.ts'
 import { answering, playingBack, unrecorded } from './exchanges.ts'
 import { batchesOf, openQdrantIndex } from './vector-index.ts'
@@ -13,12 +13,18 @@ const recorded = JSON.parse(readFileSync(join(import.meta.dirname, 'contract.rec
 const settings = { collection: 'entrepot-contract', model_digest: 'c0ffee'.padEnd(64, '0') }
 
 const replayed = `${recorded.server}, played back`
-const open = async (dims: number, tape?: Tape): Promise<OpenedIndex> => {
+const open = async (dims: number, images?: ImageSpace, tape?: Tape): Promise<OpenedIndex> => {
   const law = (expect.getState().currentTestName ?? '').replace(`VectorIndex: ${replayed} `, '')
   const numbers = recorded.laws[law]
   if (numbers === undefined) throw new Error(`The law "${law}" was not recorded: ${recorded.how}`)
   const through = tape ?? (await playingBack(numbers.map((number) => recorded.exchanges[number]!)))
-  const { index, admin } = openQdrantIndex({ ...settings, dims, url: through.url, tries_max: 1 })
+  const { index, admin } = openQdrantIndex({
+    ...settings,
+    dims,
+    url: through.url,
+    tries_max: 1,
+    ...(images === undefined ? {} : { images }),
+  })
   return {
     index,
     admin,
@@ -26,9 +32,9 @@ const open = async (dims: number, tape?: Tape): Promise<OpenedIndex> => {
       await admin.close()
       await through.close()
     },
-    async reopen(again) {
+    async reopen(again, images_again) {
       await admin.close()
-      return open(again, through)
+      return open(again, images_again, through)
     },
   }
 }
