@@ -61,6 +61,7 @@ const optionsOf = async (settings: Settings, clock: Clock): Promise<OnnxEmbedder
     model_folder: folder,
     digest,
     workers: model.workers,
+    intra_op_threads: model.intra_op_threads,
     batch_tokens_max: model.batch_tokens_max,
     batch_wait_ms: model.batch_wait_ms,
     providers: model.providers as readonly Provider[],

@@ -210,6 +210,12 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       min: 1,
       max: 256,
     }),
+    intra_op_threads: integer(1, {
+      doc: 'Threads inside each session. More sessions scale better than more threads in one; more than 1 is for a lone text that must be quick.',
+      unit: 'threads',
+      min: 1,
+      max: 256,
+    }),
     batch_tokens_max: integer(null, {
       doc: 'Token budget of one inference call, padding included; unset means by provider: 768 on a CPU, 65,536 on a device.',
       unit: 'tokens',
