@@ -17,10 +17,11 @@ const joined = (title: string, ...parts: readonly string[]): string =>
 const attributes = (listing: Listing): readonly string[] =>
   Object.entries(listing.attributes).map(([name, value]) => `${name}: ${value}`)
 
-const described = (chars_max: number): Recipe => ({
-  id: `description-${chars_max}`,
-  name: `title, brand, description to ${chars_max} characters`,
-  textOf: (listing) => joined(listing.title, listing.brand, cutAtWord(line(listing.description), chars_max)),
+/** Bounded in estimated tokens: four Latin letters each, or one Chinese character. */
+const described = (tokens_max: number): Recipe => ({
+  id: `description-${tokens_max}`,
+  name: `title, brand, description to ${tokens_max} tokens`,
+  textOf: (listing) => joined(listing.title, listing.brand, cutAtWord(line(listing.description), tokens_max)),
 })
 
 export const title_alone: Recipe = { id: 'title', name: 'title', textOf: ({ title }) => line(title) }
@@ -38,9 +39,9 @@ export const recipes: readonly Recipe[] = [
     name: 'title, brand, part number, attributes',
     textOf: (listing) => joined(listing.title, listing.brand, listing.part_number, ...attributes(listing)),
   },
+  described(30),
+  described(60),
   described(120),
-  described(240),
-  described(480),
   {
     id: 'shipped',
     name: 'as processors/embed/text.ts has it',
