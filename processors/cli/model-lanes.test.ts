@@ -1,8 +1,13 @@
 /** `entrepot model lanes|upgrade|rollback|drop` on a folder, with two real encoders, from the arguments to the exit code. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { openDatabase } from '../adapters/embedded/database.ts'
+import { openEmbeddedLog } from '../adapters/embedded/event-log.ts'
 import { tinyFolder } from '../adapters/onnx/tiny-model.fixture.ts'
 import { systemClock } from '../adapters/system/clock.ts'
 import { loadSettings } from '../config/load.ts'
@@ -54,7 +59,7 @@ const settings = () =>
 
 const titles = ['steel kettle', 'red kettle', 'garden bench', 'red bench', 'usb-c cable', 'steel cable']
 
-const fill = async (): Promise<void> => {
+const fill = async (titles: readonly string[]): Promise<void> => {
   const world = await openWorld(settings())
   try {
     await world.prepare()
@@ -81,7 +86,7 @@ const lanes = async (): Promise<readonly { lane: string; model: string; role: st
   ).lanes.map(({ lane, model, role }) => ({ lane, model, role }))
 
 test('a lane is filled and goes live, is rolled back, and what is not live is dropped', async () => {
-  await fill()
+  await fill(titles)
   expect(await lanes()).toEqual([{ lane: 'first', model: 'tiny-one', role: 'live' }])
 
   const upgraded = await entrepot('model', 'upgrade', '--to', join(folder, 'two'))
@@ -120,8 +125,43 @@ test('a lane is filled and goes live, is rolled back, and what is not live is dr
   expect([again.code, again.said]).toEqual([exit_codes.ok, expect.stringContaining(`${titles.length} items`)])
 }, 60_000)
 
+/** How many records the lane's vectors have, while another process owns the folder. */
+const embeddedSoFar = async (): Promise<number> => {
+  const database = openDatabase(folder, { access: 'read' })
+  const log = openEmbeddedLog(database, { clock: systemClock })
+  try {
+    const topic = (await log.listTopics()).find((name) => name.startsWith('catalog.vectors.v1.'))
+    return topic === undefined ? 0 : (await log.offsets(topic)).reduce((sum, { end }) => sum + end, 0)
+  } finally {
+    await log.close()
+    database.close()
+  }
+}
+
+test('killed at work, it goes on where it was: every item once', async () => {
+  const count = 600
+  await fill(Array.from({ length: count }, (_, n) => `steel kettle ${n}`))
+  const launcher = fileURLToPath(new URL('./entrepot.js', import.meta.url))
+  const arguments_given = ['model', 'upgrade', '--to', join(folder, 'two'), '--share', '0.01', '--data', folder]
+  const child = spawn(process.execPath, [launcher, ...arguments_given], { stdio: 'ignore' })
+  const exited = once(child, 'exit')
+  let done = 0
+  while (child.exitCode === null && done < 64) {
+    done = await embeddedSoFar()
+    await systemClock.sleep(20)
+  }
+  child.kill('SIGKILL')
+  await exited
+  done = await embeddedSoFar()
+  expect(done).toBeGreaterThanOrEqual(64)
+  expect(done).toBeLessThan(count)
+  const upgraded = await entrepot('model', 'upgrade', '--to', join(folder, 'two'), '--share', '1')
+  expect([upgraded.code, upgraded.said]).toEqual([exit_codes.ok, expect.stringContaining(`${count} items`)])
+  expect(await embeddedSoFar()).toBe(count)
+}, 90_000)
+
 test('what cannot be done is said', async () => {
-  await fill()
+  await fill(titles)
   expect((await entrepot('model', 'drop', 'nothing')).erred).toContain('There is no lane nothing')
   expect((await entrepot('model', 'upgrade')).erred).toContain('model.next')
   expect((await entrepot('model', 'upgrade', '--to', join(folder, 'two'), '--share', '3')).erred).toContain('0.01 to 1')
