@@ -418,7 +418,11 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
         reads: {
           index: await index(),
           sources: await decoder(),
-          embedder: { model, embed: async (texts) => (await embedder()).embed(texts), close: async () => undefined },
+          embedder: {
+            model,
+            embed: async (texts, options) => (await embedder()).embed(texts, options),
+            close: async () => undefined,
+          },
         },
         limits: runtimeLimits(settings),
         clock,

@@ -69,7 +69,7 @@ export const remembering = (
     model: inner.model,
     size: () => ({ texts: known.size, bytes: known.size * bytes_each }),
     close: () => inner.close(),
-    embed: async (texts) => {
+    embed: async (texts, options) => {
       const keys = texts.map((text) => digestOf(inner.model.digest, text))
       const answers = new Map<string, Vector | Fault | Promise<Vector | Fault>>()
       const own = new Map<string, { readonly text: string; readonly pending: Pending }>()
@@ -97,7 +97,10 @@ export const remembering = (
       const began_ms = clock.monotonic_ms()
       if (own.size > 0)
         try {
-          const results = await inner.embed([...own.values()].map(({ text }) => text))
+          const results = await inner.embed(
+            [...own.values()].map(({ text }) => text),
+            options,
+          )
           if (results.length !== own.size)
             throw new Fault('outcome.invalid', `The embedder answered ${results.length} texts of ${own.size}.`)
           for (const [at, [key, { pending: mine }]] of [...own].entries()) {
