@@ -28,13 +28,17 @@ onServers(
     const prefix = `upgrade-${randomBytes(4).toString('hex')}`
     try {
       const { settings } = loadSettings({
-        env: { KAFKA_BROKERS, SCHEMA_REGISTRY_URL, ...(QDRANT_URL === undefined ? {} : { QDRANT_URL }) },
+        env: {
+          ENTREPOT_IDENTITY_SECRET: randomBytes(32).toString('hex'),
+          KAFKA_BROKERS,
+          SCHEMA_REGISTRY_URL,
+          ...(QDRANT_URL === undefined ? {} : { QDRANT_URL }),
+        },
         set: [
           `data.folder=${folder}`,
           `topics.prefix=${prefix}.`,
           `kafka.group_prefix=${prefix}.entrepot`,
           `qdrant.collection=${prefix}`,
-          `identity.secret=${randomBytes(32).toString('hex')}`,
           'topics.partitions=2',
           'topics.replication_factor=1',
           'platforms.enabled=shopify',

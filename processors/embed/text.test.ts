@@ -125,6 +125,24 @@ describe('what is cut', () => {
   })
 })
 
+test('the estimate is within a fifth of what multilingual-e5-small makes of a sentence', () => {
+  const sentences: readonly (readonly [text: string, tokens: number])[] = [
+    ['ステンレス製の電気ケトル、容量1.7リットル、家庭用にも事務所用にも最適です。', 25],
+    ['가정과 사무실에서 사용하기 좋은 대용량 스테인리스 전기 주전자입니다.', 19],
+    ['กาต้มน้ำไฟฟ้าสแตนเลสคุณภาพสูง ความจุมาก ร้อนเร็ว เหมาะสำหรับบ้านและสำนักงาน', 19],
+    ['Электрический чайник из нержавеющей стали, большой объём, быстрый нагрев, для дома и офиса.', 26],
+    ['غلاية كهربائية من الفولاذ المقاوم للصدأ بسعة كبيرة وتسخين سريع مناسبة للمنزل والمكتب', 27],
+    ['स्टेनलेस स्टील की इलेक्ट्रिक केतली, बड़ी क्षमता, तेज़ हीटिंग, घर और ऑफिस के लिए उपयुक्त।', 28],
+    ['Elektrischer Wasserkocher aus rostfreiem Edelstahl, großes Fassungsvermögen, schnell heiß, für Haushalt und Büro.', 26],
+    ['Ηλεκτρικός βραστήρας από ανοξείδωτο ατσάλι, μεγάλη χωρητικότητα, για το σπίτι και το γραφείο.', 28],
+    ['קומקום חשמלי מפלדת אל חלד, נפח גדול, חימום מהיר, מתאים לבית ולמשרד.', 24],
+  ]
+  for (const [text, tokens] of sentences) {
+    const estimate = estimatedTokens(text)
+    expect([text, estimate / tokens > 0.8 && estimate / tokens < 1.25]).toEqual([text, true])
+  }
+})
+
 describe('cutting', () => {
   test('ends at a word, or inside a word that fills the second half, never inside a pair', () => {
     expect(cutAtWord('one two three', 3.25)).toBe('one two three')

@@ -26,15 +26,18 @@ const line = (text: string | null): string =>
   text === null ? '' : text.toWellFormed().normalize('NFC').replace(space, ' ').trim()
 
 /**
- * What one character costs an encoder, in quarters of a token, by its script: Latin letters, digits and spaces come four to a token; other
- * alphabets and abjads, and what is written with them, about three; syllables and ideographs of East Asia, symbols and emoji one each.
+ * What one character costs an encoder, in quarters of a token, by its script, as a multilingual vocabulary has it: Latin letters and spaces
+ * come four to a token, digits and signs two, other alphabets and abjads three; Thai and its neighbours four, Japanese and Korean syllables
+ * two; ideographs, symbols and emoji one each. Measured on e5: within a fifth for sentences of ten languages; titles full of part numbers
+ * take a third more.
  */
 const quartersOf = (code: number): number => {
+  if (code < 0x00c0) return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a) || code === 0x20 ? 1 : 2
   if (code < 0x0250) return 1
-  if (code < 0x0e00) return 4 / 3
-  // Thai, Lao, Tibetan, Burmese, Georgian; Khmer.
-  if (code < 0x1100 || (code >= 0x1780 && code < 0x1800)) return 2
-  if (code >= 0x1e00 && code < 0x2000) return 4 / 3
+  if (code < 0x0e00 || (code >= 0x1e00 && code < 0x2000)) return 4 / 3
+  if (code < 0x1100 || (code >= 0x1780 && code < 0x1800)) return 1
+  // Hiragana, Katakana; Hangul.
+  if ((code >= 0x3040 && code < 0x3100) || (code >= 0xac00 && code < 0xd7b0)) return 2.5
   return 4
 }
 
