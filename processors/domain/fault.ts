@@ -156,6 +156,21 @@ export const fault_codes = {
     means: 'The vector is zero, not finite or of a wrong length.',
     remedy: 'Check the model.',
   },
+  'image.refused': {
+    kind: 'malformed',
+    means: 'An image is not fetched or decoded: its scheme, address, size, format or number of pixels.',
+    remedy: 'Publish a JPEG, PNG, WebP, GIF or AVIF behind a public URL; own servers: image_model.allow_private.',
+  },
+  'image.missing': {
+    kind: 'malformed',
+    means: 'Behind the URL of an image there is none.',
+    remedy: 'Publish the item with a URL that works.',
+  },
+  'image.broken': {
+    kind: 'malformed',
+    means: 'An image cannot be decoded.',
+    remedy: 'Publish another file.',
+  },
   'emit.too_large': {
     kind: 'malformed',
     means: 'The outcome is larger than one record may be.',
@@ -177,6 +192,11 @@ export const fault_codes = {
     kind: 'transient',
     means: 'The vector index does not answer or did not complete a write.',
     remedy: 'Look at the index; the same write is sent again.',
+  },
+  'image.unavailable': {
+    kind: 'transient',
+    means: 'The server of an image does not answer.',
+    remedy: 'It is tried again with the next change of the item; the item is searchable by its text.',
   },
   'embedder.unavailable': {
     kind: 'transient',
@@ -272,7 +292,8 @@ export const fault_codes = {
   'model.changed': {
     kind: 'misconfigured',
     means: 'The vectors that are live were made by another model than the settings name.',
-    remedy: 'Name that model again and the new one in model.next: it is re-embedded beside the live one and takes over by itself.',
+    remedy:
+      'Name that model again and the new one in model.next: it is re-embedded beside the live one and takes over by itself.',
   },
   'index.dimension': {
     kind: 'misconfigured',
