@@ -261,7 +261,7 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       max: 63,
     }),
     tensorrt_cache_folder: text(null, {
-      doc: 'Where TensorRT keeps the engines it builds, which takes minutes; unset means that they are built at each start. Handed over as ORT_TENSORRT_CACHE_PATH, because the Node binding passes TensorRT nothing but its device.',
+      doc: 'Where TensorRT keeps the engines it builds, which takes minutes at the start and again whenever a batch is smaller or larger than all before; unset means nowhere. cuda builds none. Handed over as ORT_TENSORRT_CACHE_PATH, because the Node binding passes TensorRT nothing but its device.',
       example: '/data/tensorrt',
     }),
     tensorrt_fp16: flag(false, {
