@@ -9,10 +9,12 @@
  */
 import { Fault } from '../domain/fault.ts'
 import type { TopicPartition } from '../domain/record.ts'
+import { inputsOf, type Stage } from '../flow/topology.ts'
 import { type NewestOffsets, openNewestOffsets } from '../index/newest.ts'
 import { driftOf, idOf, reconcile } from '../index/reconcile.ts'
 import { indexedTopics } from '../index/topics.ts'
 import type { Observer } from '../runtime/events.ts'
+import { groupOf } from '../runtime/supervise.ts'
 import { type Live, laneText, readLanes, writeLanes } from './lanes.ts'
 import type { RunningStages, World } from './world.ts'
 
@@ -34,6 +36,12 @@ export type FillOptions = {
 /** Items of the live lane that may be missing in the new one: what came in the last moment, or this share that its model refuses. */
 const missing_max = 10
 const missing_share = 0.001
+
+/** When a stage begins in a new lane: null for what is not the lane's, and for lists, which only the live one makes. */
+const stepOf = (stage: string): 'items' | 'users' | null =>
+  stage === 'canonicalize' || stage === 'recommend' ? null : stage === 'learn' || stage === 'index-users' ? 'users' : 'items'
+
+const namesOf = (stages: readonly Stage[]): readonly string[] => stages.map(({ processor }) => processor.name)
 
 /** The ends of a topic's partitions. */
 const endsOf = async (world: World, topic: string): Promise<readonly number[]> =>
@@ -98,17 +106,9 @@ export const fillLane = async (options: FillOptions): Promise<boolean> => {
   if (!known.lanes.some(({ lane, state }) => lane === next.lane.lane && state !== 'dropped'))
     await writeLanes(opened, next.lanes_topic, { lanes: [{ ...next.lane, state: 'filling' }] }, clock.now_ms())
 
-  const { items, vectors, interactions, profiles } = next.topics
-  const groups = {
-    items: [
-      [`${next.group_prefix}.embed`, items.name],
-      [`${next.group_prefix}.index`, vectors.name],
-    ],
-    users: [
-      [`${next.group_prefix}.learn`, interactions.name],
-      [`${next.group_prefix}.index-users`, profiles.name],
-    ],
-  } as const
+  // In the order of the topology, so that each is caught up with what the one before it wrote.
+  const stagesOf = (step: 'items' | 'users'): readonly Stage[] =>
+    next.topology.stages.filter(({ processor: { name } }) => stepOf(name) === step)
   const running: RunningStages[] = []
   let ended: Fault | undefined
 
@@ -124,7 +124,10 @@ export const fillLane = async (options: FillOptions): Promise<boolean> => {
 
   /** Until both groups have read what was there when they were looked at: input that goes on coming is no reason to wait for ever. */
   const caughtUp = async (step: 'items' | 'users'): Promise<boolean> => {
-    for (const [group, topic] of groups[step]) {
+    const pairs = stagesOf(step).flatMap((stage) =>
+      inputsOf(stage).map((topic) => [groupOf(next.topology, stage), topic] as const),
+    )
+    for (const [group, topic] of pairs) {
       const ends = await endsOf(next, topic)
       for (;;) {
         if (ended !== undefined) throw ended
@@ -142,9 +145,9 @@ export const fillLane = async (options: FillOptions): Promise<boolean> => {
     running.some((supervisor) => supervisor.status().some(({ stage, input }) => stage === 'index' && input.partition === 0))
 
   try {
-    await start(['embed', 'index'])
+    await start(namesOf(stagesOf('items')))
     if (!(await caughtUp('items'))) return false
-    await start(['learn', 'index-users'])
+    await start(namesOf(stagesOf('users')))
     if (!(await caughtUp('users')) || !(await caughtUp('items'))) return false
 
     while (!decides()) {
@@ -166,7 +169,7 @@ export const fillLane = async (options: FillOptions): Promise<boolean> => {
         'index.unavailable',
         `The index of lane ${laneText(next.lane.lane)} differs from its topics in ${compared.remaining} of ${driftOf(compared)} points after a repair: it does not take over.`,
       )
-    const { live: count, missing } = await missingOf(next, live.topics.vectors.name, vectors.name)
+    const { live: count, missing } = await missingOf(next, live.topics.vectors.name, next.topics.vectors.name)
     if (missing > Math.max(missing_max, count * missing_share))
       throw new Fault(
         'index.unavailable',
