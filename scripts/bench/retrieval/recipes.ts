@@ -1,6 +1,6 @@
 /** What could be embedded of a listing: candidates for the recipe of processors/embed/text.ts, measured beside it. */
 import { item } from '../../../processors/embed/item.fixture.ts'
-import { cutAtWord, textOf } from '../../../processors/embed/text.ts'
+import { cutAtWord, estimatedTokens, textOf } from '../../../processors/embed/text.ts'
 import type { Listing } from './sets.ts'
 
 /** `id` is what --recipes takes. */
@@ -38,6 +38,14 @@ export const recipes: readonly Recipe[] = [
     id: 'attributes',
     name: 'title, brand, part number, attributes',
     textOf: (listing) => joined(listing.title, listing.brand, listing.part_number, ...attributes(listing)),
+  },
+  {
+    id: 'filled',
+    name: 'title, brand; description to 60 tokens where these are under 3',
+    textOf: (listing) => {
+      const short = joined(listing.title, listing.brand)
+      return estimatedTokens(short) < 3 ? joined(short, cutAtWord(line(listing.description), 60)) : short
+    },
   },
   described(30),
   described(60),
