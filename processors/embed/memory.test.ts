@@ -70,6 +70,22 @@ describe('a remembering encoder', () => {
     expect(memory.size()).toEqual({ texts: 0, bytes: 0 })
   })
 
+  test('seconds of calls that overlap count once', async () => {
+    const { embedder, clock, close, open } = slow()
+    const counts: Answered[] = []
+    const memory = remembering(embedder, { bytes_max: 0, clock, answered: (count) => counts.push(count) })
+    close()
+    const both = [memory.embed(['a', 'b']), memory.embed(['c', 'd'])]
+    open()
+    await Promise.all(both)
+    await memory.embed(['a'])
+    // The double's clock moves by both calls' texts: four of them, then one.
+    expect(counts.map(({ computed }) => computed)).toEqual([2, 2, 1])
+    expect(counts.reduce((sum, { seconds }) => sum + seconds, 0)).toBe(2.5)
+    await memory.embed([])
+    expect(counts.at(-1)).toEqual({ known: 0, shared: 0, computed: 0, seconds: 0 })
+  })
+
   test('a call that fails fails for all who waited for its texts, and the next one computes', async () => {
     const real = memoryEmbedder()
     let broken = true
@@ -128,14 +144,17 @@ describe('a remembering encoder', () => {
 })
 
 describe('avoided seconds', () => {
-  test('are texts times the mean of what was computed; what came before the first is added then', () => {
+  test('are texts times the mean of what was computed, once that is known; what came before is added then', () => {
     const said: number[] = []
     const { avoided, computed } = openAvoided((seconds) => said.push(seconds))
     avoided(10)
     expect(said).toEqual([])
-    computed(4, 2)
-    avoided(2)
-    computed(4, 0)
+    computed(4, 9)
+    avoided(1)
+    expect(said).toEqual([])
+    computed(60, 23)
+    avoided(1)
+    computed(64, 0)
     avoided(4)
     avoided(0)
     expect(said).toEqual([6, 1])

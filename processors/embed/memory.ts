@@ -12,7 +12,7 @@ export type Answered = {
   /** Being computed for another call at this moment: waited for, not computed again. */
   readonly shared: number
   readonly computed: number
-  /** Wall seconds the encoder took for the computed ones. */
+  /** Wall seconds in which the encoder was at work since the last call that says so: calls that overlap count once. */
   readonly seconds: number
 }
 
@@ -58,6 +58,21 @@ export const remembering = (
   const bytes_each = inner.model.dims * 4 + entry_bytes
   const texts_max = Math.floor(bytes_max / bytes_each)
 
+  /** Calls at work, since when the clock runs for them, and what no answer has told yet. */
+  let at_work = 0
+  let since_ms = 0
+  let busy_ms = 0
+  const begins = (): void => {
+    if (at_work === 0) since_ms = clock.monotonic_ms()
+    at_work += 1
+  }
+  const ends = (): void => {
+    const now_ms = clock.monotonic_ms()
+    busy_ms += now_ms - since_ms
+    since_ms = now_ms
+    at_work -= 1
+  }
+
   const remember = (key: string, vector: Vector): void => {
     if (texts_max === 0 || !whole(vector)) return
     known.delete(key)
@@ -94,8 +109,8 @@ export const remembering = (
         own.set(key, { text: texts[at]!, pending: mine })
         answers.set(key, mine.promise)
       }
-      const began_ms = clock.monotonic_ms()
-      if (own.size > 0)
+      if (own.size > 0) {
+        begins()
         try {
           const results = await inner.embed(
             [...own.values()].map(({ text }) => text),
@@ -112,9 +127,12 @@ export const remembering = (
           for (const { pending: mine } of own.values()) mine.fail(error)
           throw error
         } finally {
+          ends()
           for (const key of own.keys()) in_flight.delete(key)
         }
-      const seconds = (clock.monotonic_ms() - began_ms) / 1000
+      }
+      const seconds = own.size > 0 ? busy_ms / 1000 : 0
+      if (own.size > 0) busy_ms = 0
       const results = await Promise.all(keys.map((key) => answers.get(key)!))
       answered?.({ known: answers.size - own.size - shared, shared, computed: own.size, seconds })
       // What a caller does to its vector must not be seen by the next one.
@@ -123,9 +141,12 @@ export const remembering = (
   }
 }
 
+/** Texts computed before their mean is taken for a price: the first few are cold, and small batches are dear. */
+const sample_min = 64
+
 /**
- * Seconds of encoding that were not spent: texts avoided times the mean seconds of those that were computed by this process. Until a first
- * one was computed nothing is known of its price; what was avoided before is then added.
+ * Seconds of encoding that were not spent: texts avoided times the mean seconds of those that were computed by this process. Until 64 were
+ * computed their price is not known; what was avoided before is then added.
  */
 export const openAvoided = (avoided_seconds: (seconds: number) => void) => {
   let computed = 0
@@ -134,7 +155,7 @@ export const openAvoided = (avoided_seconds: (seconds: number) => void) => {
   return {
     avoided: (texts: number): void => {
       owed += texts
-      if (computed === 0 || owed === 0) return
+      if (computed < sample_min || owed === 0) return
       avoided_seconds((owed * spent_s) / computed)
       owed = 0
     },

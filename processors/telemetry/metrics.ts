@@ -214,8 +214,8 @@ export const metrics = {
     kind: 'counter',
     unit: 'seconds',
     labels: {},
-    help: 'Encoding that was not done: texts found in state or memory, times the mean wall seconds a text that this process computed took. Until the first one is computed nothing is counted; then what was avoided before is added.',
-    when_bad: 'It saves money and is never bad; standing still while items arrive, it means that every text is new.',
+    help: 'Encoding that was not done: texts found in state or memory, times the mean wall seconds that the encoder was at work for each text this process computed (calls that overlap count once). Until it has computed 64 nothing is counted; then what was avoided before is added.',
+    when_bad: 'It is never bad. Standing still while items arrive: every text is new, or too few were computed for a price.',
   },
   entrepot_embedding_parts_cut_total: {
     kind: 'counter',
@@ -232,7 +232,7 @@ export const metrics = {
   entrepot_model_upgrade_left_records: {
     kind: 'gauge',
     unit: 'records',
-    labels: { step: { means: 'the catalogue, or the interactions that profiles are folded from', values: ['items', 'users', 'images'] } },
+    labels: { step: { means: 'the catalogue, or the interactions that profiles are folded from', values: ['items', 'users'] } },
     help: 'Records that the lane of model.next has still to see before it takes over; absent while no model is being prepared.',
     when_bad: 'It does not fall: raise model.reembed_share, or look in the log for `upgrade.failed`.',
   },
