@@ -37,9 +37,9 @@ export type FillOptions = {
 const missing_max = 10
 const missing_share = 0.001
 
-/** When a stage begins in a new lane: null for what is not the lane's, and for lists, which only the live one makes. */
+/** When a stage begins in a new lane: null for lists, which only the live one makes. */
 const stepOf = (stage: string): 'items' | 'users' | null =>
-  stage === 'canonicalize' || stage === 'recommend' ? null : stage === 'learn' || stage === 'index-users' ? 'users' : 'items'
+  stage === 'recommend' ? null : stage === 'learn' || stage === 'index-users' ? 'users' : 'items'
 
 const namesOf = (stages: readonly Stage[]): readonly string[] => stages.map(({ processor }) => processor.name)
 
@@ -106,9 +106,10 @@ export const fillLane = async (options: FillOptions): Promise<boolean> => {
   if (!known.lanes.some(({ lane, state }) => lane === next.lane.lane && state !== 'dropped'))
     await writeLanes(opened, next.lanes_topic, { lanes: [{ ...next.lane, state: 'filling' }] }, clock.now_ms())
 
-  // In the order of the topology, so that each is caught up with what the one before it wrote.
+  const of_both = new Set(live.topology.stages.map((stage) => groupOf(live.topology, stage)))
+  // The lane's own, in the order of the topology, so that each is caught up with what the one before it wrote.
   const stagesOf = (step: 'items' | 'users'): readonly Stage[] =>
-    next.topology.stages.filter(({ processor: { name } }) => stepOf(name) === step)
+    next.topology.stages.filter((stage) => stepOf(stage.processor.name) === step && !of_both.has(groupOf(next.topology, stage)))
   const running: RunningStages[] = []
   let ended: Fault | undefined
 
