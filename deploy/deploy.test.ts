@@ -101,7 +101,8 @@ describe('docker-compose.yml', () => {
       return command![2]!.split(',')
     })
     expect(stages.length).toBeGreaterThanOrEqual(6)
-    expect(run.sort()).toEqual([...stages].sort())
+    // Those of images are there only with an image model: whoever configures one adds a role of its own for them.
+    expect(run.sort()).toEqual(stages.filter((stage) => !/images$/u.test(stage)).sort())
   })
 
   test('who waits, waits for a service that can say it is healthy, or that ends', () => {

@@ -1,5 +1,5 @@
 /** One full record of every canonical schema: no field left out, none at its default. For tests and benches. */
-import type { Indexed, ItemVector } from '../processors/domain/catalog.ts'
+import type { ImageVector, Indexed, ItemVector } from '../processors/domain/catalog.ts'
 import type { Interaction } from '../processors/domain/interaction.ts'
 import type { Item, Provenance } from '../processors/domain/item.ts'
 import type { Profile } from '../processors/domain/profile.ts'
@@ -130,6 +130,17 @@ const item_vector: ItemVector = {
   ingested_at: at + 5,
 }
 
+const image_vector: ImageVector = {
+  item_id: item_vector.item_id,
+  vector: vector(),
+  content_hash: 'c'.repeat(64),
+  model_digest: 'd'.repeat(64),
+  image_url: 'https://shop.example/p/1.jpg',
+  card: item_vector.card,
+  source_updated_at: at,
+  ingested_at: at + 5,
+}
+
 const indexed: Indexed = {
   item_id: 'shopify:shop-1:788032119674292922',
   op: 'DELETE',
@@ -184,4 +195,12 @@ const recommendation: Recommendation = {
 }
 
 /** By schema file name. */
-export const canonical_samples = { item, interaction, vector: item_vector, indexed, profile, recommendation } as const
+export const canonical_samples = {
+  item,
+  interaction,
+  vector: item_vector,
+  'image-vector': image_vector,
+  indexed,
+  profile,
+  recommendation,
+} as const

@@ -36,8 +36,9 @@ import { supervise } from '../runtime/supervise.ts'
 import type { Log } from '../telemetry/log.ts'
 import { no_log } from '../telemetry/log.ts'
 import { no_telemetry, type Telemetry } from '../telemetry/metrics.ts'
-import { topicsOf, topology } from '../topology.ts'
+import { imageTopicsOf, topicsOf, topology } from '../topology.ts'
 import { openEncoder } from './encoder.ts'
+import { imageModelOfSettings, imageSpaceOf, imageStagesOf, openImages } from './images.ts'
 import { assertMadeBy, changedModel, type Lane, type Lanes, laneOf, lanesTopic, readLanes, writeLanes } from './lanes.ts'
 import { canonicalizeSettings, runtimeLimits, topologySettings } from './topology-settings.ts'
 import type { LaneIndex, OpenedLog, World } from './world.ts'
@@ -94,8 +95,11 @@ export const composeTopology = async (
   const canonicalize = canonicalizeSettings(settings, user_secret, null)
   const platforms = await loadPlatforms(settings.platforms, canonicalize)
   const given = topologySettings(settings, platforms, canonicalize, { embedded }, shape.lane)
-  const composed = { ...given, learn: { ...given.learn, unknown_item: shape.unknown_item ?? 'wait' } }
-  return { topology: topology(composed), platforms, topics: topicsOf(composed) }
+  const images = imageStagesOf(settings, await imageModelOfSettings(settings))
+  const composed = { ...given, ...images, learn: { ...given.learn, unknown_item: shape.unknown_item ?? 'wait' } }
+  const image_topics = imageTopicsOf(composed)
+  const topics = { ...topicsOf(composed), ...(image_topics === undefined ? {} : { images: image_topics }) }
+  return { topology: topology(composed), platforms, topics }
 }
 
 /** The topology of each lane that may become live in this process: the first one, and those of its models. */
@@ -138,6 +142,7 @@ export const laneFolder = (settings: Settings, lane: string): string =>
 
 const openIndexOf = async (settings: Settings, model: ModelCard, lane: string): Promise<LaneIndex> => {
   const { qdrant } = settings
+  const images = imageSpaceOf(await imageModelOfSettings(settings))
   const { index, admin } =
     settings.mode === 'servers' && qdrant.url !== null
       ? openQdrantIndex({
@@ -146,8 +151,14 @@ const openIndexOf = async (settings: Settings, model: ModelCard, lane: string): 
           api_key: qdrant.api_key?.reveal() ?? null,
           dims: model.dims,
           model_digest: model.digest,
+          ...images,
         })
-      : await openEmbeddedVectorIndex({ folder: laneFolder(settings, lane), dims: model.dims, model_digest: model.digest })
+      : await openEmbeddedVectorIndex({
+          folder: laneFolder(settings, lane),
+          dims: model.dims,
+          model_digest: model.digest,
+          ...images,
+        })
   await admin.ensure()
   return { ...index, ...admin }
 }
@@ -228,6 +239,9 @@ const modelOf = async (settings: Settings): Promise<ModelCard> => {
   return { name: card.name, digest: encoderDigest(card), dims: card.dims, tokens_max: card.tokens_max }
 }
 
+/** A lane that is being filled has no images yet: they are indexed from their topic once it is live. */
+const withoutImages = (settings: Settings): Settings => ({ ...settings, image_model: { ...settings.image_model, folder: null } })
+
 export type WorldOptions = {
   /** The stages to be started; without `canonicalize` no key of the pseudonyms is needed. All when left out. */
   readonly stages?: readonly string[]
@@ -272,7 +286,7 @@ const chooseLane = async (
  * misconfigured faults, and those of the log.
  */
 export const openWorld = async (given: Settings, options: WorldOptions = {}): Promise<World> => {
-  const settings = options.lane === 'next' ? inBackground(given) : given
+  const settings = options.lane === 'next' ? withoutImages(inBackground(given)) : given
   const { telemetry = no_telemetry, log = no_log } = options
   const clock = systemClock
   const { part, closeAll } = openOnce()
@@ -325,6 +339,11 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
       return shadow ? atMost(opened, settings.model.reembed_share, clock) : opened
     },
     (opened) => opened.close(),
+  )
+
+  const images = lanePart(
+    () => openImages(settings),
+    async (opened) => opened?.close(),
   )
 
   /** The first process over a log says whose vectors these are; every later one is held to it. */
@@ -408,6 +427,7 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
           log.fault(fault, { stage: 'embed' })
         }
       }
+      const opened_images = chosen.includes('embed-images') ? await images() : undefined
       if (stages.includes('index') && !shadow) await (await index()).promote?.()
       const supervisor = await supervise({
         topology: river,
@@ -423,6 +443,7 @@ export const openWorld = async (given: Settings, options: WorldOptions = {}): Pr
             embed: async (texts, options) => (await embedder()).embed(texts, options),
             close: async () => undefined,
           },
+          ...(opened_images === undefined ? {} : { images: opened_images }),
         },
         limits: runtimeLimits(settings),
         clock,

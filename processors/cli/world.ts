@@ -12,7 +12,7 @@ import type { SchemaRegistry, Serdes, SourceDecoder } from '../ports/schema-regi
 import type { VectorIndex, VectorIndexAdmin } from '../ports/vector-index.ts'
 import type { Observer } from '../runtime/events.ts'
 import type { Supervisor } from '../runtime/supervise.ts'
-import type { topicsOf } from '../topology.ts'
+import type { imageTopicsOf, topicsOf } from '../topology.ts'
 import type { Lane } from './lanes.ts'
 
 /** Stages at work, and why those that were refused at the start do not run. */
@@ -32,7 +32,7 @@ export interface World {
   readonly platforms: readonly Platform[]
   readonly topology: Topology
   /** Our topics by what they hold. */
-  readonly topics: ReturnType<typeof topicsOf>
+  readonly topics: ReturnType<typeof topicsOf> & { readonly images?: NonNullable<ReturnType<typeof imageTopicsOf>> }
   /** The generation of vectors it works with, and what the groups of its stages begin with. */
   readonly lane: Lane
   readonly group_prefix: string

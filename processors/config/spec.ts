@@ -185,6 +185,30 @@ export const spec = section('One YAML file, environment variables and `--set` ma
       max: 8_760,
     }),
   }),
+  image_model: section('An image encoder, optional: items are then found by what they look like as well.', {
+    folder: text(null, {
+      doc: 'Folder of a CLIP-class image encoder: ONNX weights and image-model.json. Unset, no image is fetched and nothing is kept of any.',
+      example: '/models/clip-vit-b32-vision',
+    }),
+    refetch_hours: integer(720, {
+      doc: 'An image is fetched again with the next change of its item, this long after it was fetched.',
+      unit: 'hours',
+      min: 1,
+      max: 87_600,
+    }),
+    retry_hours: integer(24, {
+      doc: 'An image that is missing, refused or broken is tried again with the next change of its item, this long after.',
+      unit: 'hours',
+      min: 1,
+      max: 87_600,
+    }),
+    bytes_max: integer(8 * mib, { doc: 'Largest image file.', unit: 'bytes', min: 1_024, max: 64 * mib }),
+    timeout_ms: integer(10_000, { doc: 'Longest wait for one image, redirects included.', unit: 'ms', min: 100, max: 30_000 }),
+    per_host: integer(2, { doc: 'Connections to one image server at a time.', unit: 'connections', min: 1, max: 64 }),
+    allow_private: flag(false, {
+      doc: 'Fetch from private and loopback addresses too. Only where every publisher may be trusted with your network: an item’s image URL is theirs to choose.',
+    }),
+  }),
   model: section('The text encoder.', {
     name: text(null, {
       doc: 'Name of a model that ships or was pulled; `entrepot model ls` lists them, `entrepot model pull` gets more. Unset means the first one that ships. Vectors of two models do not compare: with another one everything is embedded anew.',

@@ -34,6 +34,21 @@ export type ItemVector = {
   readonly ingested_at: number
 }
 
+/** `catalog.image-vectors.v1.<model>`: the embedding of an item's first image. Null value = the item is gone, or its image. */
+export type ImageVector = {
+  readonly item_id: string
+  /** float32, unit length, of the image model's own dimensions. */
+  readonly vector: Vector
+  /** SHA-256 of the image file, hex. */
+  readonly content_hash: string
+  /** Digest of the image encoder, see ImageModelCard. */
+  readonly model_digest: string
+  readonly image_url: string
+  readonly card: ItemCard
+  readonly source_updated_at: number
+  readonly ingested_at: number
+}
+
 /** `catalog.indexed.v1`: the index acknowledged this item; whoever searches from here on finds it. */
 export type Indexed = {
   readonly item_id: string

@@ -92,7 +92,8 @@ const usable = (result: Vector | Fault | undefined, dims: number): Vector | Faul
       )
 }
 
-const cardOf = (item: Item): ItemCard => ({
+/** What of an item is kept beside its vectors. */
+export const cardOf = (item: Item): ItemCard => ({
   title: item.title,
   brand: item.brand,
   platform: item.platform,

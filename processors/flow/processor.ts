@@ -2,6 +2,8 @@
 import type { Fault } from '../domain/fault.ts'
 import type { Header } from '../domain/record.ts'
 import type { Embedder } from '../ports/embedder.ts'
+import type { ImageEmbedder } from '../ports/image-embedder.ts'
+import type { ImageSource } from '../ports/image-source.ts'
 import type { SourceDecoder } from '../ports/schema-registry.ts'
 import type { StateChange, StateReader } from '../ports/state-store.ts'
 import type { PointWrite, VectorIndexRead } from '../ports/vector-index.ts'
@@ -62,6 +64,8 @@ export type ReadPorts = {
   readonly index: VectorIndexRead
   readonly embedder: Embedder
   readonly sources: SourceDecoder
+  /** Only where an image model is configured. */
+  readonly images?: { readonly source: ImageSource; readonly embedder: ImageEmbedder }
 }
 
 export type Processor<I, R> = {

@@ -1,5 +1,5 @@
 /** Makes items and users searchable: the only writer of the vector index, fed from read-committed, compacted topics. */
-import type { Indexed, ItemVector } from '../domain/catalog.ts'
+import type { ImageVector, Indexed, ItemVector } from '../domain/catalog.ts'
 import type { Profile } from '../domain/profile.ts'
 import { norm, type Vector } from '../domain/vector.ts'
 import type { Emit, Processor } from '../flow/processor.ts'
@@ -23,6 +23,23 @@ export const itemPoint = (item_id: string, value: ItemVector | null): PointWrite
         vector: value.vector,
         payload: {
           ...value.card,
+          content_hash: value.content_hash,
+          model_digest: value.model_digest,
+          updated_at: value.source_updated_at,
+        },
+      }
+
+/** What the index holds of an item's image whose newest record this is. */
+export const imagePoint = (item_id: string, value: ImageVector | null): PointWrite =>
+  value === null
+    ? { space: 'images', id: item_id, vector: null, payload: {} }
+    : {
+        space: 'images',
+        id: item_id,
+        vector: value.vector,
+        payload: {
+          ...value.card,
+          image_url: value.image_url,
           content_hash: value.content_hash,
           model_digest: value.model_digest,
           updated_at: value.source_updated_at,
@@ -92,5 +109,23 @@ export const indexUsers = (): Processor<Profile, null> => ({
           : 'indexed',
     }))
     return { emit: [], points, dropped }
+  },
+})
+
+/** catalog.image-vectors.v1 -> the index, so that items can be found by what they look like. Nothing is emitted. */
+export const indexImages = (): Processor<ImageVector, null> => ({
+  name: 'index-images',
+  does: 'upserts image vectors',
+  drops: ['indexed', 'superseded'],
+  writes_index: true,
+  reads: () => null,
+  run: async (batch) => {
+    const last = lastByKey(batch.records)
+    const newest = new Set(last.map((record) => record.offset))
+    return {
+      emit: [],
+      points: last.map((record) => imagePoint(record.key, record.value)),
+      dropped: batch.records.map(({ offset }) => ({ at: offset, reason: newest.has(offset) ? 'indexed' : 'superseded' })),
+    }
   },
 })

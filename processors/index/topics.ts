@@ -1,9 +1,9 @@
 /** The compacted topics that the index is a view of, and what it holds of each of their records. */
-import type { ItemVector } from '../domain/catalog.ts'
+import type { ImageVector, ItemVector } from '../domain/catalog.ts'
 import type { Profile } from '../domain/profile.ts'
 import type { Topic } from '../flow/topic.ts'
 import type { PointWrite, Space } from '../ports/vector-index.ts'
-import { indexUsers, itemPoint, userPoint } from './processor.ts'
+import { imagePoint, indexImages, indexUsers, itemPoint, userPoint } from './processor.ts'
 
 /** One topic and its space: which group writes it, and the point that the newest record of a key stands for. */
 export type IndexedTopic = {
@@ -15,10 +15,14 @@ export type IndexedTopic = {
   readonly pointOf: (key: string, value: unknown) => PointWrite
 }
 
-/** Both topics of the index; `name` is what the groups of its lane begin with. */
+/** The topics of the index, that of images where there is one; `name` is what the groups of its lane begin with. */
 export const indexedTopics = (
   name: string,
-  topics: { readonly vectors: Topic<ItemVector>; readonly profiles: Topic<Profile> },
+  topics: {
+    readonly vectors: Topic<ItemVector>
+    readonly profiles: Topic<Profile>
+    readonly images?: { readonly lane: string; readonly vectors: Topic<ImageVector> }
+  },
 ): readonly IndexedTopic[] => [
   {
     space: 'items',
@@ -34,4 +38,15 @@ export const indexedTopics = (
     group: `${name}.${indexUsers().name}`,
     pointOf: (key, value) => userPoint(key, value as Profile | null),
   },
+  ...(topics.images === undefined
+    ? []
+    : [
+        {
+          space: 'images' as const,
+          topic: topics.images.vectors.name,
+          schema: topics.images.vectors.schema,
+          group: `${name}.${topics.images.lane}.${indexImages().name}`,
+          pointOf: (key: string, value: unknown) => imagePoint(key, value as ImageVector | null),
+        },
+      ]),
 ]
