@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { access, mkdir, mkdtemp, rm, stat, statfs, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
+import { readPinnedImageModel } from '../adapters/onnx/image-card.ts'
 import { readPinned } from '../adapters/onnx/pinned.ts'
 import { locateModel } from '../adapters/onnx/store.ts'
 import { subjectOf } from '../adapters/registry/serdes.ts'
@@ -50,6 +51,7 @@ const natives: Readonly<Record<string, () => Promise<unknown>>> = {
     new Database(':memory:').close()
   },
   'onnxruntime-node': async () => import('onnxruntime-node'),
+  sharp: async () => import('sharp'),
   tokenizers: async () => import('tokenizers'),
 }
 
@@ -112,6 +114,14 @@ const model = async (settings: Settings): Promise<Answer> => {
   const { folder, digest } = await locateModel(settings.model)
   const pinned = await readPinned(folder, digest ?? undefined)
   return ok(`${pinned.card.name}, ${pinned.card.dims} dimensions; every file is the pinned one`)
+}
+
+const imageModel = async (folder: string, allow_private: boolean): Promise<Answer> => {
+  const { card } = await readPinnedImageModel(folder)
+  const says = `${card.name}, ${card.dims} dimensions; its weights are the pinned ones`
+  return allow_private
+    ? warn(says, 'image_model.allow_private lets whoever publishes an item have your own network asked.')
+    : ok(says)
 }
 
 /** The encoder as a run would open it: on which provider, why not on the ones wanted before it, how fast. */
@@ -223,8 +233,11 @@ const schemas = async (world: World): Promise<Answer> => {
 }
 
 const index = async (world: World): Promise<Answer> => {
-  const { engine, collection, dims, points } = await (await world.index()).describe()
-  return ok(`${engine}, ${collection}: ${countText(points.items)} items, ${countText(points.users)} users, ${dims} dimensions`)
+  const { engine, collection, dims, image_dims, points } = await (await world.index()).describe()
+  const images = image_dims === null ? '' : `; ${countText(points.images ?? 0)} images, ${image_dims} dimensions`
+  return ok(
+    `${engine}, ${collection}: ${countText(points.items)} items, ${countText(points.users)} users, ${dims} dimensions${images}`,
+  )
 }
 
 const deadLetters = async (world: World): Promise<Answer> => {
@@ -270,9 +283,12 @@ export async function* examine(settings: Settings): AsyncGenerator<Finding> {
   const model_found = await looked({ name: 'model', look: () => model(settings) })
   yield model_found
   if (model_found.verdict !== 'fail') yield await looked({ name: 'encoder', look: () => encoder(settings) })
+  const { folder: image_folder, allow_private } = settings.image_model
+  if (image_folder !== null) yield await looked({ name: 'image model', look: () => imageModel(image_folder, allow_private) })
   let world: World
   try {
-    world = await openWorld(settings)
+    // A log that cannot be asked which lane is live is told of below, by its own check.
+    world = await openWorld(settings).catch(() => openWorld(settings, { lane: 'configured' }))
   } catch (error) {
     const fault = asFault(error)
     yield { check: 'settings', ...fail(fault.message, fault_codes[fault.code].remedy) }
