@@ -82,7 +82,7 @@ const measured = async (run: () => Promise<void>) => {
 }
 type Measure = Awaited<ReturnType<typeof measured>>
 
-const session = await InferenceSession.create(withOutput(pinned.model, card.output), sessionOptions('cpu', 1))
+const session = await InferenceSession.create(withOutput(pinned.model, card.output), sessionOptions(card, 'cpu', 1))
 const batches = planBatches(
   ids.map((list) => list.length),
   { length_bucket, tokens_max: card.tokens_max, batch_tokens_max },

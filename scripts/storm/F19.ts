@@ -6,7 +6,7 @@ import { shipped_model } from '../../processors/adapters/onnx/pinned.ts'
 import { counterOf, openEmbedded } from './embedded.ts'
 import { type Check, type Scenario, says, zero } from './scenario.ts'
 
-const weights = 'model_int8_row.onnx'
+const weights = 'model_int8.onnx'
 const card_damage = 'other dimensions on the card'
 
 const flip = (file: string): void => {

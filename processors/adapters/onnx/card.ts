@@ -8,8 +8,8 @@ export type PinnedFile = { readonly name: string; readonly sha256: string }
 
 /**
  * How a vector leaves the graph: `graph` = the output is [batch, dims] already; `mean` = [batch, tokens, dims], averaged over the
- * real tokens; `cls` = [batch, tokens, dims], the first token. The last two are computed here, in float64 and in token order, and
- * are the ones that can be bitwise equal in every batch.
+ * real tokens; `cls` = [batch, tokens, dims], the first token. The last two are computed here, in float64 and in token order, so that
+ * they are bitwise equal in every batch; so is `graph` where the graph sums each text's rows by a product of its own.
  */
 export type Pooling = 'graph' | 'mean' | 'cls'
 
@@ -41,6 +41,11 @@ export type EncoderCard = {
   readonly licence: string | null
   /** BCP 47 tags of the languages it was made for, or `multilingual`; empty where nobody said it. */
   readonly languages: readonly string[]
+  /**
+   * Bits of the integer weights. With 7, two products of a uint8 and a weight fit into 16 bits, so that the fast product of processors
+   * without VNNI is exact; with more, or null, such a processor is told to take its slower exact one.
+   */
+  readonly weight_bits: number | null
   /** Of the weights, e.g. `fp32`, `fp16`, `int8 per token`. */
   readonly precision: string | null
   /** Where the weights came from, e.g. a hub id with its commit. */
@@ -88,7 +93,7 @@ export const parseCard = (text: string, place: string): EncoderCard => {
     return { name, sha256 }
   }
   const file = (role: 'model' | 'tokenizer' | 'config'): PinnedFile => pinned(files[role], `files.${role}`)
-  const { name, dims, tokens_max, prefix = '', inputs, output, pooling, restore = null } = card
+  const { name, dims, tokens_max, prefix = '', inputs, output, pooling, weight_bits = null, restore = null } = card
   const { check = [], licence = card['license'] ?? null, languages = [], precision = null, source = null, documents = [] } = card
   if (!is.text(name)) throw invalid(place, 'name', 'a name')
   if (!is.integer(dims, 1, 8_192)) throw invalid(place, 'dims', 'an integer from 1 to 8192')
@@ -103,6 +108,8 @@ export const parseCard = (text: string, place: string): EncoderCard => {
     throw invalid(place, 'inputs', 'a list with input_ids and attention_mask, and perhaps token_type_ids')
   if (!is.text(output)) throw invalid(place, 'output', 'the name of a tensor in the graph')
   if (pooling !== 'graph' && pooling !== 'mean' && pooling !== 'cls') throw invalid(place, 'pooling', 'graph, mean or cls')
+  if (weight_bits !== null && !is.integer(weight_bits, 2, 8))
+    throw invalid(place, 'weight_bits', 'an integer from 2 to 8, or nothing')
   if (restore !== null && !is.text(restore)) throw invalid(place, 'restore', 'a command, or nothing')
   if (
     !Array.isArray(check) ||
@@ -139,6 +146,7 @@ export const parseCard = (text: string, place: string): EncoderCard => {
     inputs: [...new Set(inputs)],
     output,
     pooling,
+    weight_bits,
     restore,
     check: check.map(({ text, head }) => ({ text, head })),
     licence,

@@ -15,7 +15,7 @@ import { systemClock } from '../system/clock.ts'
 import { checkTextOf } from './check.ts'
 import { type EmbedderEvent, type OnnxEmbedderOptions, openOnnxEmbedder, spawnThread } from './embedder.ts'
 import type { ToThread } from './messages.ts'
-import { shipped_model } from './pinned.ts'
+import { shipped_model, shipped_models } from './pinned.ts'
 import { unpackTexts } from './texts.ts'
 
 const clock = systemClock
@@ -35,23 +35,25 @@ const faultOf = (answer: Promise<unknown>): Promise<Fault> =>
     },
   )
 
-embedderContract(
-  'onnx, all-MiniLM-L6-v2',
-  async () => {
-    const threads: Worker[] = []
-    const embedder = await openOnnxEmbedder({
-      workers: 1,
-      clock,
-      spawn: (settings) => {
-        const thread = spawnThread(settings)
-        threads.push(thread)
-        return thread
-      },
-    })
-    return { embedder, crash: async () => void (await threads.at(-1)!.terminate()) }
-  },
-  { exact: true },
-)
+for (const { name, folder } of shipped_models)
+  embedderContract(
+    `onnx, ${name}`,
+    async () => {
+      const threads: Worker[] = []
+      const embedder = await openOnnxEmbedder({
+        model_folder: folder,
+        workers: 1,
+        clock,
+        spawn: (settings) => {
+          const thread = spawnThread(settings)
+          threads.push(thread)
+          return thread
+        },
+      })
+      return { embedder, crash: async () => void (await threads.at(-1)!.terminate()) }
+    },
+    { exact: true },
+  )
 
 const folders: string[] = []
 afterEach(() => {
@@ -59,12 +61,17 @@ afterEach(() => {
 })
 
 /** A copy of a model folder with another card; files named in `changed` get that text, and the card their digests. */
-const folderWith = (from: string, card: Record<string, unknown>, changed: Record<string, string> = {}): string => {
+const folderWith = (
+  from: string,
+  card: Record<string, unknown>,
+  changed: Record<string, string> = {},
+  weights = 'model_int8.onnx',
+): string => {
   const folder = mkdtempSync(join(tmpdir(), 'entrepot-model-'))
   folders.push(folder)
   const pinned: Record<string, { name: string; sha256: string }> = {}
   for (const [role, name] of [
-    ['model', 'model_int8_row.onnx'],
+    ['model', weights],
     ['tokenizer', 'tokenizer.json'],
     ['config', 'config.json'],
   ] as const) {
@@ -88,7 +95,12 @@ describe('the model that ships', () => {
   test('is opened without settings, falls back to the CPU, and counts what it did', async () => {
     const embedder = await openOnnxEmbedder({ clock, workers: 2, providers: ['cuda', 'cpu'] })
     try {
-      expect(embedder.model).toEqual({ name: 'all-MiniLM-L6-v2', digest: shipped_model.digest, dims: 384, tokens_max: 256 })
+      expect(embedder.model).toEqual({
+        name: 'multilingual-e5-small-pruned',
+        digest: shipped_model.digest,
+        dims: 384,
+        tokens_max: 256,
+      })
       const texts = ['steel kettle', 'blue running shoe', '', 'long '.repeat(300), 'steel kettle']
       const results = await embedder.embed(texts)
       expect(results.map((result) => (result instanceof Fault ? result.code : result.length))).toEqual([
@@ -145,17 +157,17 @@ describe('a wrong model is refused before anything is embedded', () => {
 
   test('one bit of the weights flipped', async () => {
     const folder = folderWith(shipped_model.folder, shipped_rest)
-    const weights = readFileSync(join(folder, 'model_int8_row.onnx'))
+    const weights = readFileSync(join(folder, 'model_int8.onnx'))
     weights[weights.length >> 1]! ^= 1
-    writeFileSync(join(folder, 'model_int8_row.onnx'), weights)
+    writeFileSync(join(folder, 'model_int8.onnx'), weights)
     expect((await open(folder)).code).toBe('model.sha256')
   }, 60_000)
 
   test.each([
     ['other dims', { dims: 385 }, {}],
     ['a tensor that the graph has not', { output: '/no/such/tensor' }, {}],
-    ['a vector per text where there is one per token', { pooling: 'graph' }, {}],
-    ['a vector per token where there is one per text', { output: 'sentence_embedding' }, {}],
+    ['a vector per text where there is one per token', { output: 'last_hidden_state' }, {}],
+    ['a vector per token where there is one per text', { pooling: 'mean' }, {}],
     ['an input that the graph has not', { inputs: ['input_ids', 'attention_mask', 'token_type_ids'] }, {}],
     ['more positions than the weights have', { tokens_max: 1_024 }, {}],
     ['a vocabulary larger than the weights', {}, { 'config.json': '{"vocab_size":30521,"hidden_size":384}' }],
@@ -165,7 +177,7 @@ describe('a wrong model is refused before anything is embedded', () => {
     async (_, card, changed) => {
       const { code, message } = await open(folderWith(shipped_model.folder, { ...shipped_rest, ...card }, changed))
       expect(code).toBe('model.shape')
-      expect(message).toContain('all-MiniLM-L6-v2')
+      expect(message).toContain('multilingual-e5-small-pruned')
     },
     60_000,
   )
@@ -198,8 +210,8 @@ describe('another model by config', () => {
     inputs: ['input_ids', 'attention_mask'],
   }
 
-  test('an encoder that pools inside its graph keeps a cosine of 0.999999', async () => {
-    const pooled = { ...shipped_rest, output: 'sentence_embedding', pooling: 'graph' }
+  test('an encoder whose graph leaves the pooling to us keeps a cosine of 0.999999', async () => {
+    const pooled = { ...shipped_rest, output: 'last_hidden_state', pooling: 'mean' }
     const embedder = await openOnnxEmbedder({ clock, workers: 1, model_folder: folderWith(shipped_model.folder, pooled) })
     try {
       expect(embedder.model.digest).not.toBe(shipped_model.digest)
@@ -219,7 +231,11 @@ describe('another model by config', () => {
     `multilingual-e5-small knows Chinese, to the bit alone and in company${missing}`,
     async () => {
       const inner = { output: '/m/encoder/layer.11/output/LayerNorm/LayerNormalization_output_0', pooling: 'mean' }
-      const embedder = await openOnnxEmbedder({ clock, workers: 1, model_folder: folderWith(e5, { ...card, ...inner }) })
+      const embedder = await openOnnxEmbedder({
+        clock,
+        workers: 1,
+        model_folder: folderWith(e5, { ...card, ...inner }, {}, 'model_int8_row.onnx'),
+      })
       try {
         const texts = [
           '小米14 Ultra 5G手机 黑色',

@@ -3,7 +3,7 @@ import { env, InferenceSession, Tensor } from 'onnxruntime-node'
 import { Tokenizer } from 'tokenizers'
 import { Fault } from '../../domain/fault.ts'
 import { planBatches } from './batches.ts'
-import type { GraphInput } from './card.ts'
+import type { EncoderCard, GraphInput } from './card.ts'
 import { assertCheck } from './check.ts'
 import { type FellBack, outcomes, type Provider, type ThreadSettings, type Work } from './messages.ts'
 import { withOutput } from './onnx-file.ts'
@@ -41,7 +41,12 @@ const reasonOf = (error: unknown): string =>
     .slice(0, 200)
 
 /** How a session is set up; the bench measures the bare engine with the same. */
-export const sessionOptions = (provider: Provider, intra_op_threads: number, device = 0): InferenceSession.SessionOptions => ({
+export const sessionOptions = (
+  { weight_bits }: Pick<EncoderCard, 'weight_bits'>,
+  provider: Provider,
+  intra_op_threads: number,
+  device = 0,
+): InferenceSession.SessionOptions => ({
   executionProviders: executionProviders(provider, device),
   intraOpNumThreads: intra_op_threads,
   interOpNumThreads: 1,
@@ -52,9 +57,9 @@ export const sessionOptions = (provider: Provider, intra_op_threads: number, dev
   extra: {
     session: {
       intra_op: { allow_spinning: '0' },
-      // Without VNNI the fast u8 x s8 product saturates at 16 bits: cosine 0.996 to the exact product. This takes the exact one
-      // there and changes nothing elsewhere, so that one model gives one vector on every processor.
-      x64quantprecision: '1',
+      // Without VNNI the fast u8 x s8 product saturates at 16 bits, which 8-bit weights reach: cosine 0.996 to the exact product.
+      // This takes the exact one there and changes nothing elsewhere, so that one model gives one vector on every processor.
+      x64quantprecision: weight_bits !== null && weight_bits <= 7 ? '0' : '1',
     },
   },
 })
@@ -70,7 +75,10 @@ const openSession = async (
   const fell_back: FellBack[] = []
   for (const provider of settings.providers) {
     try {
-      const session = await InferenceSession.create(model, sessionOptions(provider, settings.intra_op_threads, settings.device))
+      const session = await InferenceSession.create(
+        model,
+        sessionOptions(card, provider, settings.intra_op_threads, settings.device),
+      )
       release(model)
       release(pinned.model)
       return { session, provider, fell_back }

@@ -41,7 +41,7 @@ describe('weights in other files', () => {
 
   test('are not seen where there are none', () => {
     expect(hasExternalData(model(bytes(5, inline_tensor), bytes(1, node(bytes(5, inline_tensor)))))).toBe(false)
-    expect(hasExternalData(readFileSync(join(shipped_model.folder, 'model_int8_row.onnx')))).toBe(false)
+    expect(hasExternalData(readFileSync(join(shipped_model.folder, 'model_int8.onnx')))).toBe(false)
   })
 
   test('subgraphs nested without end are refused', () => {
@@ -97,7 +97,7 @@ describe('what a graph says of itself', () => {
 
   test('precision by most bytes, and the rows of the table that input_ids looks into', () => {
     expect(weightsOf(tinyGraph())).toEqual({ precision: 'fp32', vocabulary: tiny_words.length })
-    expect(weightsOf(readFileSync(join(shipped_model.folder, 'model_int8_row.onnx')))).toMatchObject({ vocabulary: 30_522 })
+    expect(weightsOf(readFileSync(join(shipped_model.folder, 'model_int8.onnx')))).toMatchObject({ vocabulary: 165_686 })
     // Packed dims; a table behind a cast and a scale; one scale per tensor at run time.
     const table = bytes(5, [...bytes(1, [...varint(300), 4]), 2 * 8, 3, ...text(8, 't'), ...bytes(9, [1, 2])])
     const op = (name: string, inputs: string[], outputs: string[]) =>

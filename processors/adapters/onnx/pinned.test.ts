@@ -218,10 +218,10 @@ describe('the model that ships', () => {
 
   test('is the one the code pins, under its licence, with its restore command', async () => {
     const pinned = await readPinned(shipped_model.folder, shipped_model.digest)
-    expect(pinned.card).toMatchObject({ name: 'all-MiniLM-L6-v2', dims: 384, tokens_max: 256, pooling: 'mean' })
-    expect(pinned.card.restore).toBe('git checkout HEAD -- processors/adapters/onnx/models/all-MiniLM-L6-v2')
-    expect(readFileSync(join(shipped_model.folder, 'LICENSE'), 'utf8')).toContain('Apache License')
-    expect(readFileSync(join(shipped_model.folder, 'NOTICE'), 'utf8')).toContain('all-MiniLM-L6-v2')
-    expect((await readCard(shipped_model.folder)).name).toBe('all-MiniLM-L6-v2')
+    expect(pinned.card).toMatchObject({ name: 'multilingual-e5-small-pruned', dims: 384, tokens_max: 256, pooling: 'graph' })
+    expect(pinned.card.restore).toBe('git checkout HEAD -- processors/adapters/onnx/models/multilingual-e5-small-pruned')
+    expect(readFileSync(join(shipped_model.folder, 'LICENSE'), 'utf8')).toContain('MIT License')
+    expect(readFileSync(join(shipped_model.folder, 'NOTICE'), 'utf8')).toContain('multilingual-e5-small-pruned')
+    expect((await readCard(shipped_model.folder)).name).toBe('multilingual-e5-small-pruned')
   })
 })

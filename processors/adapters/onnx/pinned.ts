@@ -17,10 +17,16 @@ const shipped = (name: string, digest: string): ShippedModel => ({
 })
 
 /** The one that is used where the settings name none. */
-export const shipped_model = shipped('all-MiniLM-L6-v2', 'cfb72c4daa5a767a04c83565e8e4f884aea7a5f141e5c013f98225ff8dc54e7c')
+export const shipped_model = shipped(
+  'multilingual-e5-small-pruned',
+  'ea43679976375444c248b16d349ec92729122ced378cb1ff6f7a39c5161b1014',
+)
+
+/** English alone, half the time a text. */
+export const light_model = shipped('all-MiniLM-L6-v2', 'df560a7a99519d16ac0c8b3cc7671797ace9f6379c80e0d6b283587c7689a368')
 
 /** Every encoder that ships, the default first. The folder has the name of its card. */
-export const shipped_models: readonly ShippedModel[] = [shipped_model]
+export const shipped_models: readonly ShippedModel[] = [shipped_model, light_model]
 
 /** Verified bytes; what is loaded is exactly what was hashed. */
 export type PinnedModel = {
