@@ -33,8 +33,8 @@ const version_min = [1, 16, 0] as const
 const schema_version = 'v1'
 
 /**
- * Points that a walk through HNSW keeps in view. With Qdrant's own 128 the sums of a shopper's tastes, which lie between all that is
- * there, find 0.93 of the ten nearest of 36,000 titles and sometimes none; with 512 0.98, for half as much time again.
+ * Points that a walk through HNSW keeps in view. With Qdrant's own 100 the sums of a shopper's tastes, which lie between all that is
+ * there, find 0.91 of the ten nearest of 36,000 titles and sometimes none; with 512 0.98 (docs/benchmarks/vector-recall.md).
  */
 const hnsw_ef = 512
 
