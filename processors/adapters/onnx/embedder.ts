@@ -117,7 +117,11 @@ const close_ms_max = 5_000
 const worker_file = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url))
 /** Starts a thread that loads the encoder of its settings. */
 export const spawnThread = (settings: ThreadSettings): Worker =>
-  new Worker(worker_file, { workerData: settings, execArgv: [], name: 'embedder' })
+  new Worker(worker_file, {
+    workerData: settings,
+    execArgv: [],
+    name: 'embedder',
+  })
 
 const unavailable = (what: string, cause?: unknown): Fault => new Fault('embedder.unavailable', what, {}, cause)
 
