@@ -3,7 +3,7 @@ import { digestOf } from '../domain/ids.ts'
 import type { Item } from '../domain/item.ts'
 
 /** Part of every content hash. Raise it with any change below: equal texts of two recipes must not share a vector unnoticed. */
-export const recipe_version = 'text-2'
+export const recipe_version = 'text-3'
 
 /**
  * Longest parts, in estimated tokens: a Chinese text has a quarter of the letters of an English one that says as much, so a bound in letters
@@ -14,8 +14,9 @@ export const recipe_tokens_max = { title: 75, attribute: 15, bullets: 40, descri
 export const recipe_attributes_max = 6
 /**
  * An item that says less than this many estimated tokens by its name and key attributes is filled up with what its shop writes about it.
+ * With 6 many a short name of software was, and was found less often for it (docs/benchmarks/retrieval.md).
  */
-export const recipe_tokens_enough = 6
+export const recipe_tokens_enough = 3
 
 export type RecipePart = keyof typeof recipe_tokens_max | 'attributes'
 
@@ -76,8 +77,8 @@ export type Recipe = {
 /**
  * The text that stands for an item, in the language of its listing: title, brand, model and part number, end of the category path, colour,
  * size, material, pack. What is in the title already is not said twice. Attributes, bullets and description are taken only where all this
- * is next to nothing: each shop writes its own, and with the light model they draw two listings of one product apart
- * (docs/benchmarks/embed.md). Title and attributes come first and are bounded, so what an encoder cuts is the end of the description.
+ * is next to nothing: each shop writes its own; they draw two listings of one product apart with the light model, and neither help nor harm
+ * the default one (docs/benchmarks/retrieval.md). Title and attributes come first and are bounded, so what an encoder cuts is the end of the description.
  * Prices, stock and ids are left out: they change without changing what the thing is. Empty when the item has no words.
  */
 export const recipe = (item: Item): Recipe => {
