@@ -56,7 +56,7 @@ export const tokenizerJson = ({ pieces, scores }: Vocabulary): string => {
     normalizer: {
       type: 'Sequence',
       normalizers: [
-        replaced({ Regex: '[\\x{1}-\\x{8}\\x{B}\\x{E}-\\x{1F}\\x{7F}\\x{8F}\\x{9F}]' }, ''),
+        replaced({ Regex: '[\\x{0}-\\x{8}\\x{B}\\x{E}-\\x{1F}\\x{7F}\\x{8F}\\x{9F}]' }, ''),
         replaced({ Regex: '[\\t\\n\\f\\r\\x{1680}\\x{200B}-\\x{200F}\\x{2028}\\x{2029}\\x{2581}\\x{FEFF}\\x{FFFD}]' }, ' '),
         replaced({ String: '\uff5e' }, '\ue000'),
         { type: 'NFKC' },

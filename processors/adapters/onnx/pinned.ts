@@ -19,7 +19,7 @@ const shipped = (name: string, digest: string): ShippedModel => ({
 /** The one that is used where the settings name none. */
 export const shipped_model = shipped(
   'multilingual-e5-small-pruned',
-  'ea43679976375444c248b16d349ec92729122ced378cb1ff6f7a39c5161b1014',
+  '99d8b84daa1dddbfb3f942708c26f367546ce350de70de5ce5fd3d5d2740032d',
 )
 
 /** English alone, half the time a text. */

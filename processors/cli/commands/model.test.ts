@@ -65,14 +65,14 @@ test('a model is pulled with a progress line, listed, chosen by name, and pulled
   const lines = out.split('\n')
   expect(lines[0]).toMatch(/name +where +dims +tokens +precision +size +languages +licence +digest/u)
   expect(lines[1]).toMatch(
-    new RegExp(`^\\* +${shipped_model.name} +ships +384 +256 .*Apache-2.0 +${shipped_model.digest.slice(0, 12)}`, 'u'),
+    new RegExp(`^\\* +${shipped_model.name} +ships +384 +256 .*MIT +${shipped_model.digest.slice(0, 12)}`, 'u'),
   )
-  expect(lines[2]).toMatch(/^ +tiny +pulled +8 +32 +fp32 +[\d.]+ kB +en +MIT +[0-9a-f]{12}$/u)
+  expect(lines[3]).toMatch(/^ +tiny +pulled +8 +32 +fp32 +[\d.]+ kB +en +MIT +[0-9a-f]{12}$/u)
   expect((await run(['ls', '--set', 'model.name=tiny'])).out).toMatch(/^\* +tiny/mu)
 
   const { value } = await json(['pull', 'kettle-lab/tiny'])
   expect(value).toMatchObject({ name: 'tiny', unchanged: true, in_use: false })
-  expect((await json(['ls'])).value[1]).toMatchObject({ name: 'tiny', in_use: false, digest: value['digest'], languages: ['en'] })
+  expect((await json(['ls'])).value[2]).toMatchObject({ name: 'tiny', in_use: false, digest: value['digest'], languages: ['en'] })
 })
 
 test('what is refused exits by its kind, and says what to do', async () => {

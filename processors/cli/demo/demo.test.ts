@@ -123,7 +123,7 @@ describe('a small market through the whole embedded river', () => {
     const lines = reportLines(terminal, result, folder)
     expect(lines.join('\n')).toContain(`npx entrepot recommend ${result.user.login} --platform ga4`)
     expect(lines.join('\n')).toContain('holds on each of')
-    expect(text.filter((line) => line.includes('catalogues')).length).toBeGreaterThan(0)
+    expect(text.filter((line) => line.includes('shoppers')).length).toBeGreaterThan(0)
     expect(sumOf(result.meant.dead)).toBeGreaterThan(0)
   })
 
