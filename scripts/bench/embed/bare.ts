@@ -1,4 +1,5 @@
 /** Bare ONNX Runtime in a thread of its own: session.run on ready tensors, nothing before and nothing behind it. The limit of the engine. */
+import { once } from 'node:events'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { env, InferenceSession, Tensor } from 'onnxruntime-node'
 import { sessionOptions } from '../../../processors/adapters/onnx/engine.ts'
@@ -22,11 +23,7 @@ export type Bare = {
 /** Opens a session of the model folder in a thread. */
 export const openBare = async (folder: string): Promise<Bare> => {
   const worker = new Worker(new URL(import.meta.url), { workerData: { folder }, execArgv: [] })
-  const next = <T>(): Promise<T> =>
-    new Promise((resolve, reject) => {
-      worker.once('message', resolve)
-      worker.once('error', reject)
-    })
+  const next = async <T>(): Promise<T> => (await once(worker, 'message'))[0] as T
   await next()
   const ask = <T>(message: Asked): Promise<T> => {
     const answer = next<T>()
