@@ -2,7 +2,7 @@
  * Measures the text encoder: against sentence-transformers, against bare session.run, by threads, alone, under load, on mixed lengths, on
  * a catalogue that comes again, against float32, and in memory. Everything is interleaved, the best of some rounds.
  *
- *   npm run bench:embed -- [--texts 512] [--rounds 5] [--titles 2000] [--items 2000] [--no-peer]
+ *   npm run bench:embed -- [--texts 512] [--rounds 5] [--titles 2000] [--items 6000] [--no-peer]
  *
  * Titles are real ones from ../shared/data; without that folder it says so and stops. The peer needs Python and about 6 GB of packages
  * (.cache/python); float32 weights are made by scripts/model on first use. Rows that cannot be measured say why.
@@ -27,13 +27,13 @@ import { openPeer, type Peer } from './peers/sentence-transformers.ts'
 import { titles as allTitles, titlesAreHere } from './title-vectors.ts'
 
 const { values: args } = argumentsOf(
-  'npm run bench:embed -- [--texts 512] [--rounds 5] [--titles 2000] [--items 2000] [--no-peer]\n',
+  'npm run bench:embed -- [--texts 512] [--rounds 5] [--titles 2000] [--items 6000] [--no-peer]\n',
   {
     options: {
       texts: { type: 'string', default: '512' },
       rounds: { type: 'string', default: '5' },
       titles: { type: 'string', default: '2000' },
-      items: { type: 'string', default: '2000' },
+      items: { type: 'string', default: '6000' },
       'no-peer': { type: 'boolean', default: false },
     },
   },

@@ -1,9 +1,9 @@
 /** An encoder as a folder that transformers and sentence-transformers read: for peers in benches. */
-import type { Dense, EncoderWeights, Norm } from './weights.ts'
+import { configOf, type Dense, type EncoderWeights, type Norm } from './weights.ts'
 
 /** model.safetensors (F32, Hugging Face's names of BERT), config.json and the tokenizer, by file name. */
 export const checkpointFiles = (weights: EncoderWeights, tokenizer: string): ReadonlyMap<string, Uint8Array> => {
-  const { hidden, heads, layers, vocabulary, positions, epsilon } = weights
+  const { hidden, layers, vocabulary, positions, epsilon } = weights
   const tensors: { name: string; shape: readonly number[]; values: Float32Array }[] = []
   const add = (name: string, shape: readonly number[], values: Float32Array): void => void tensors.push({ name, shape, values })
   const norm = (name: string, { gain, bias }: Norm): void => {
@@ -44,13 +44,7 @@ export const checkpointFiles = (weights: EncoderWeights, tokenizer: string): Rea
     new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
   const config = {
     architectures: ['BertModel'],
-    model_type: 'bert',
-    vocab_size: vocabulary,
-    hidden_size: hidden,
-    num_attention_heads: heads,
-    num_hidden_layers: layers.length,
-    intermediate_size: layers[0]!.up.outputs,
-    max_position_embeddings: positions,
+    ...configOf(weights),
     type_vocab_size: 1,
     layer_norm_eps: epsilon,
     hidden_act: 'gelu',

