@@ -56,7 +56,7 @@ const limits = {
 }
 const cache = fileURLToPath(new URL('../.cache/replay-embeddings', import.meta.url))
 /** A kill comes at a random instant of this long after work began, so that most of the work is still to be done. */
-const kill_within_ms = 1_500
+const kill_within_ms = 700
 const servers = (process.env['KAFKA_BROKERS'] ?? '') !== ''
 
 /** What of a run must be the same in another one of the same input. */
